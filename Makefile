@@ -1,0 +1,19 @@
+# What a person does. Everything else is a playbook: see README.md.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test down
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Set up everything and run the basic tier on the lab; ends with a URL that answers
+	@scripts/setup demo
+	@.venv/bin/lab up
+	@.venv/bin/ansible-playbook -i inventories/lab site.yml -e tier=basic
+
+test: ## Run every test: lint, units, roles on hosts, both tiers end to end
+	@scripts/setup test
+	@.venv/bin/pytest tests/lint tests/unit tests/molecule tests/lab
+
+down: ## Stop the lab and leave nothing behind
+	@if [ -x .venv/bin/lab ]; then .venv/bin/lab down; else echo "nothing to stop: the lab was never set up here"; fi
