@@ -1,0 +1,91 @@
+"""One lab for all end-to-end tests: started by the first that needs it, gone without a trace after the last."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+ENDPOINT = "http://127.0.0.1:4566"
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{BIN}:{os.environ['PATH']}",
+    "ANSIBLE_NOCOLOR": "1",
+    # A user's terminal has none of these; the lab's inventory must set what is needed.
+    "AWS_PROFILE": "",
+}
+
+
+@dataclass
+class Run:
+    """What a command printed and how it ended."""
+
+    command: str
+    code: int
+    output: str
+
+    def recap(self, host: str = "localhost") -> dict[str, int]:
+        """Return the play recap's counters of one host."""
+        lines = [line for line in self.output.splitlines() if line.startswith(host) and "changed=" in line]
+        assert lines, f"no recap for {host} in:\n{self.output[-3000:]}"
+        return {key: int(value) for key, value in (field.split("=") for field in lines[-1].split(":", 1)[1].split())}
+
+    def recaps(self) -> list[dict[str, int]]:
+        """Return the play recap's counters of every host."""
+        lines = [line for line in self.output.splitlines() if "changed=" in line and "unreachable=" in line]
+        return [{k: int(v) for k, v in (f.split("=") for f in line.split(":", 1)[1].split())} for line in lines]
+
+
+def run(*command: str, timeout: float = 900, check: bool = True) -> Run:
+    """Run a command of the project as a user would: from its root, with no standard input."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    result = Run(" ".join(command), done.returncode, done.stdout)
+    assert not check or result.code == 0, f"{result.command}: exit code {result.code}\n{result.output[-6000:]}"
+    return result
+
+
+def playbook(name: str, *arguments: str, timeout: float = 900, check: bool = True) -> Run:
+    """Run a playbook on the lab."""
+    return run("ansible-playbook", "-i", "inventories/lab", name, *arguments, timeout=timeout, check=check)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[None]:
+    """Start the lab; stop it at the end and see that nothing of it is left."""
+    if os.environ.get("VAHANA_TEST_KEEP_LAB"):
+        run("lab", "up", check=False)
+        yield
+        return
+    if run("lab", "status", check=False).code == 0:
+        pytest.exit("a lab is running; the tests need one of their own: make down", returncode=1)
+    run("lab", "up")
+    try:
+        yield
+    finally:
+        run("lab", "down")
+
+
+@pytest.fixture(scope="session")
+def aws(lab: None) -> Callable[[str], Any]:
+    """Return a maker of boto3 clients that talk to the lab."""
+    session = boto3.Session(aws_access_key_id="lab", aws_secret_access_key="lab", region_name="us-east-1")
+    return lambda service: session.client(service, endpoint_url=ENDPOINT)  # type: ignore[call-overload]
