@@ -1,0 +1,421 @@
+"""What a person may set, and what is wrong with what they set.
+
+Pure functions without Ansible and without AWS: the inventory's guard and the action ``validate_inputs`` both call
+:func:`check_inputs` before anything is asked of AWS. Every rule is checked, so that one run shows every mistake.
+
+Rules are AWS's own where no other source is named:
+
+* VPC and subnet sizes, five reserved addresses a subnet: "Subnet CIDR blocks", Amazon VPC User Guide.
+* A /27 with eight free addresses for a load balancer's subnet: "Application Load Balancers", Elastic Load Balancing.
+* Two zones for a load balancer: the same page. For a database: "Working with a DB instance in a VPC", Amazon RDS.
+* 32 characters, no leading ``internal-`` for load balancers and target groups: CreateLoadBalancer, CreateTargetGroup.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+IPv4Network = ipaddress.IPv4Network
+
+#: ``<name_prefix>-backend`` names a target group, which has room for 32 characters.
+LONGEST_NAME_PREFIX = 32 - len("-backend")
+LARGEST_NETWORK, SMALLEST_NETWORK = 16, 28
+SMALLEST_LOAD_BALANCER_SUBNET = 27
+RESERVED_ADDRESSES = 5
+LOAD_BALANCER_ADDRESSES = 8
+ZONES_NEEDED = 2
+HIGHEST_PORT = 65535
+SSH_PORT = 22
+#: How alike a misspelt variable must be to a known one before it is called a mistake (0 to 1).
+VARIABLE_LIKENESS = 0.8
+
+_NAME = re.compile(r"[a-z](?:-?[a-z0-9])*")
+_DOMAIN_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_SIZE = r"(?:nano|micro|small|medium|large|(?:\d{1,2})?xlarge|metal(?:-\d{1,2}xl)?)"
+_INSTANCE_TYPE = re.compile(rf"[a-z][a-z0-9-]*\d[a-z0-9-]*\.{_SIZE}")
+_INSTANCE_CLASS = re.compile(rf"db\.[a-z][a-z0-9-]*\d[a-z0-9-]*\.{_SIZE}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_ENGINE_VERSION = re.compile(r"\d{2}(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One wrong input: the variable, where it was set, what is wrong and how to mend it."""
+
+    name: str
+    where: str
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.where}): {self.what}; {self.mend}"
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What the project knows about its own variables.
+
+    :param tiers: every tier by name, in the order people should see them.
+    :param built: the tiers that have data (``group_vars/tier_<name>.yml``).
+    :param regions: AWS regions by id.
+    :param variables: every variable that the project reads.
+    :param sources: file that sets a variable, by the variable's name.
+    :param given: names given on the command line.
+    """
+
+    tiers: Sequence[str]
+    built: Sequence[str]
+    regions: Collection[str]
+    variables: Collection[str] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    given: Collection[str] = ()
+
+    def where(self, name: str) -> str:
+        """Say where a person finds the value of ``name``."""
+        if name in self.given:
+            return "-e"
+        return self.sources.get(name, "not set")
+
+
+def check_inputs(values: Mapping[str, Any], known: Knowledge) -> list[Problem]:
+    """Return every problem with ``values``, none when all is well.
+
+    A variable that is missing from ``values`` is not checked: a later stage that needs it says so.
+    """
+    checks: tuple[Callable[[Mapping[str, Any], Knowledge], Iterable[Problem]], ...] = (
+        _misspelt_variables,
+        _tier,
+        _region,
+        _names,
+        _domain,
+        _release,
+        _networks,
+        _zones,
+        _capacity,
+        _ports,
+        _sizes,
+        _patterns,
+    )
+    return [problem for check in checks for problem in check(values, known)]
+
+
+def suggestion(wrong: str, right: Collection[str], likeness: float = 0.5) -> str:
+    """Return ``did you mean x? `` when ``wrong`` looks like one of ``right``, otherwise nothing."""
+    close = difflib.get_close_matches(wrong, right, n=5, cutoff=likeness)
+    # Two letters swapped is the commonest slip, and difflib rates it below a letter replaced.
+    close.sort(key=lambda candidate: sorted(candidate) != sorted(wrong))
+    return f"did you mean {close[0]}? " if close else ""
+
+
+def _misspelt_variables(_values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    for name in known.given:
+        if name in known.variables:
+            continue
+        close = difflib.get_close_matches(name, known.variables, n=1, cutoff=VARIABLE_LIKENESS)
+        if close:
+            yield Problem(name, "-e", "nothing reads a variable of this name", f"did you mean {close[0]}?")
+
+
+def _tier(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    if "tier" not in values:
+        return
+    tier = str(values["tier"])
+    if tier not in known.tiers:
+        mend = suggestion(tier, known.tiers) + f"one of {', '.join(known.tiers)}"
+        yield Problem("tier", known.where("tier"), f"unknown tier '{tier}'", mend)
+    elif tier not in known.built:
+        built = ", ".join(known.built)
+        yield Problem("tier", known.where("tier"), f"tier '{tier}' is not built yet", f"built: {built}")
+
+
+def _region(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    if "aws_region" not in values:
+        return
+    region = str(values["aws_region"])
+    if region not in known.regions:
+        mend = suggestion(region, known.regions) + "`aws ec2 describe-regions` lists them"
+        yield Problem("aws_region", known.where("aws_region"), f"unknown region '{region}'", mend)
+
+
+def _names(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    for name in ("app_name", "deploy_env"):
+        value = str(values.get(name, "x"))
+        if not _NAME.fullmatch(value):
+            yield Problem(
+                name,
+                known.where(name),
+                f"'{value}' cannot be part of AWS names",
+                "use a-z, 0-9 and single hyphens, starting with a letter, not ending with a hyphen",
+            )
+    app, env = str(values.get("app_name", "")), str(values.get("deploy_env", ""))
+    prefix = f"{app}-{env}"
+    if len(prefix) > LONGEST_NAME_PREFIX:
+        yield Problem(
+            "app_name",
+            known.where("app_name"),
+            f"'{prefix}' (app_name and deploy_env) has {len(prefix)} characters",
+            f"a target group's name leaves room for {LONGEST_NAME_PREFIX}",
+        )
+    if prefix.startswith("internal-"):
+        yield Problem(
+            "app_name", known.where("app_name"), "a load balancer's name may not begin with 'internal-'", "rename it"
+        )
+
+
+def _domain(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    domain = str(values.get("domain") or "")
+    if not domain:
+        return
+    labels = domain.split(".")
+    if "://" in domain or "/" in domain or ":" in domain:
+        mend = "write the name alone, e.g. cars.example.com"
+    elif domain != domain.lower():
+        mend = f"write it in lower case: {domain.lower()}"
+    elif len(labels) < 2 or len(domain) > 253 or not all(_DOMAIN_LABEL.fullmatch(label) for label in labels):
+        mend = "write a full name of a-z, 0-9 and hyphens, e.g. cars.example.com"
+    else:
+        return
+    yield Problem("domain", known.where("domain"), f"'{domain}' is not a domain name", mend)
+
+
+def _release(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    release = str(values.get("release") or "")
+    if release and not _RELEASE.fullmatch(release):
+        yield Problem(
+            "release",
+            known.where("release"),
+            f"'{release}' is not a release name",
+            "use letters, digits and . _ + - (at most 64), e.g. 1.4.0-3f2a91c0b7de",
+        )
+
+
+def _parse_network(name: str, text: Any, known: Knowledge) -> tuple[IPv4Network | None, list[Problem]]:
+    """Read one CIDR block; the list holds what is wrong with it."""
+    where = known.where(name)
+    try:
+        network = IPv4Network(str(text))
+    except ValueError:
+        try:
+            aligned = IPv4Network(str(text), strict=False)
+        except ValueError:
+            return None, [Problem(name, where, f"'{text}' is not an IPv4 network", "write it like 10.0.0.0/16")]
+        problem = Problem(name, where, f"'{text}' has bits set after its prefix", f"the network is {aligned}")
+        return None, [problem]
+    if network.prefixlen < LARGEST_NETWORK:
+        problem = Problem(
+            name, where, f"{network} is too large", f"AWS takes /{LARGEST_NETWORK} to /{SMALLEST_NETWORK}"
+        )
+        return None, [problem]
+    if network.prefixlen > SMALLEST_NETWORK:
+        problem = Problem(
+            name, where, f"{network} is too small", f"AWS takes /{LARGEST_NETWORK} to /{SMALLEST_NETWORK}"
+        )
+        return None, [problem]
+    return network, []
+
+
+def _networks(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    vpc: IPv4Network | None = None
+    if "network_vpc_cidr" in values:
+        vpc, problems = _parse_network("network_vpc_cidr", values["network_vpc_cidr"], known)
+        yield from problems
+    layers = values.get("layers", ())
+    seen: list[tuple[str, IPv4Network]] = []
+    for name in ("network_public_cidrs", "network_private_cidrs", "network_database_cidrs"):
+        blocks = values.get(name, [])
+        if not isinstance(blocks, list):
+            example = f"""-e '{{"{name}": ["10.0.1.0/24", "10.0.2.0/24"]}}'"""
+            yield Problem(name, known.where(name), "is not a list of networks", f"write it like {example}")
+            continue
+        for block in blocks:
+            network, problems = _parse_network(name, block, known)
+            yield from problems
+            if network is None:
+                continue
+            where = known.where(name)
+            if vpc is not None and not network.subnet_of(vpc):
+                yield Problem(name, where, f"{network} is outside the VPC", f"choose a part of {vpc}")
+            for other_name, other in seen:
+                if network.overlaps(other):
+                    yield Problem(name, where, f"{network} overlaps {other} ({other_name})", "give each its own range")
+            too_small = network.prefixlen > SMALLEST_LOAD_BALANCER_SUBNET
+            if name == "network_public_cidrs" and "load_balancer" in layers and too_small:
+                yield Problem(
+                    name,
+                    where,
+                    f"{network} is too small for a load balancer",
+                    f"it needs {LOAD_BALANCER_ADDRESSES} free addresses: /{SMALLEST_LOAD_BALANCER_SUBNET} or larger",
+                )
+            seen.append((name, network))
+
+
+def _zones(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    layers = values.get("layers", ())
+    for layer, name in (("load_balancer", "network_public_cidrs"), ("database", "network_database_cidrs")):
+        blocks = values.get(name)
+        if layer in layers and isinstance(blocks, list) and len(blocks) < ZONES_NEEDED:
+            yield Problem(
+                name,
+                known.where(name),
+                f"{len(blocks)} subnet for the {layer.replace('_', ' ')}",
+                f"it needs {ZONES_NEEDED} availability zones: give one network for each",
+            )
+    zones = values.get("network_availability_zones") or []
+    where = known.where("network_availability_zones")
+    if not isinstance(zones, list):
+        yield Problem(
+            "network_availability_zones", where, "is not a list", """write -e '{"network_availability_zones": [...]}'"""
+        )
+        return
+    if not zones:
+        return
+    if len(set(zones)) != len(zones):
+        yield Problem("network_availability_zones", where, "names a zone twice", "name each zone once")
+    region = str(values.get("aws_region", ""))
+    for zone in zones:
+        if region and not re.fullmatch(re.escape(region) + r"(?:[a-z]|-.+)", str(zone)):
+            yield Problem("network_availability_zones", where, f"'{zone}' is not in {region}", f"e.g. {region}a")
+    if len(set(zones)) < ZONES_NEEDED and {"load_balancer", "database"} & set(layers):
+        yield Problem(
+            "network_availability_zones", where, "fewer than two availability zones", f"this tier needs {ZONES_NEEDED}"
+        )
+
+
+def _whole_number(value: Any) -> int | None:
+    """Return a whole number given as such or as the text that ``-e name=value`` makes of it."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    text = str(value)
+    return int(text) if re.fullmatch(r"-?\d{1,9}", text) else None
+
+
+def _capacity(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    numbers: dict[str, int] = {}
+    for name in ("compute_min_size", "compute_desired_capacity", "compute_max_size"):
+        value = values.get(name, "")
+        if value == "" or value is None:
+            continue
+        number = _whole_number(value)
+        if number is None or number < 0:
+            yield Problem(name, known.where(name), f"'{value}' is not a number of instances", "give 0 or more")
+        else:
+            numbers[name] = number
+    low, wanted, high = (numbers.get(n) for n in ("compute_min_size", "compute_desired_capacity", "compute_max_size"))
+    if high is not None and high == 0:
+        yield Problem("compute_max_size", known.where("compute_max_size"), "0 leaves no instance", "give 1 or more")
+    if low is not None and high is not None and low > high:
+        name = "compute_min_size"
+        yield Problem(
+            name, known.where(name), f"{low} is more than compute_max_size ({high})", "raise the maximum or lower this"
+        )
+    name = "compute_desired_capacity"
+    if wanted is not None and low is not None and wanted < low:
+        yield Problem(name, known.where(name), f"{wanted} is less than compute_min_size ({low})", f"give {low} or more")
+    if wanted is not None and high is not None and wanted > high:
+        yield Problem(
+            name, known.where(name), f"{wanted} is more than compute_max_size ({high})", f"give {high} or less"
+        )
+    yield from _room(values, known, high)
+
+
+def _room(values: Mapping[str, Any], known: Knowledge, instances: int | None) -> Iterable[Problem]:
+    """Check that the public subnets have an address for every instance besides the load balancer's own."""
+    blocks = values.get("network_public_cidrs")
+    if instances is None or not isinstance(blocks, list):
+        return
+    taken = RESERVED_ADDRESSES + (LOAD_BALANCER_ADDRESSES if "load_balancer" in values.get("layers", ()) else 0)
+    room = 0
+    for block in blocks:
+        network, problems = _parse_network("network_public_cidrs", block, known)
+        if network is None or problems:
+            return
+        room += max(0, network.num_addresses - taken)
+    if instances > room:
+        name = "compute_max_size"
+        yield Problem(
+            name, known.where(name), f"{instances} instances do not fit", f"the public subnets have room for {room}"
+        )
+
+
+def _ports(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    single = [("backend_port", values["backend_port"])] if "backend_port" in values else []
+    several = values.get("network_load_balancer_ports", [])
+    if not isinstance(several, list):
+        name = "network_load_balancer_ports"
+        yield Problem(name, known.where(name), "is not a list of ports", f"""write -e '{{"{name}": [80, 443]}}'""")
+        several = []
+    for name, value in [*single, *(("network_load_balancer_ports", port) for port in several)]:
+        number = _whole_number(value)
+        if number is None or not 1 <= number <= HIGHEST_PORT:
+            yield Problem(name, known.where(name), f"'{value}' is not a port", f"give 1 to {HIGHEST_PORT}")
+        elif number == SSH_PORT:
+            yield Problem(name, known.where(name), "port 22 is SSH's", "choose another, e.g. 3000")
+
+
+def _sizes(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    # gp3 root volumes and RDS gp3 storage for PostgreSQL: "Amazon EBS volume types", "Amazon RDS DB instance storage".
+    limits = {
+        "compute_volume_size": (8, 65536, "GiB"),
+        "database_allocated_storage": (20, 65536, "GiB"),
+        "database_backup_retention_days": (1, 35, "days"),
+    }
+    for name, (least, most, unit) in limits.items():
+        if name not in values:
+            continue
+        number = _whole_number(values[name])
+        if number is None or not least <= number <= most:
+            yield Problem(
+                name, known.where(name), f"'{values[name]}' is not possible", f"give {least} to {most} {unit}"
+            )
+
+
+def _patterns(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    patterns = {
+        "compute_instance_type": (_INSTANCE_TYPE, "an instance type", "write it like t3.micro"),
+        "image_instance_type": (_INSTANCE_TYPE, "an instance type", "write it like t3.micro"),
+        "database_instance_class": (_INSTANCE_CLASS, "a database instance class", "write it like db.t3.micro"),
+        "database_engine_version": (_ENGINE_VERSION, "a PostgreSQL version", "write the major version, e.g. 17"),
+        "monitoring_email": (_EMAIL, "an e-mail address", "write it like ops@example.com"),
+    }
+    for name, (pattern, what, mend) in patterns.items():
+        value = str(values.get(name) or "")
+        if value and not pattern.fullmatch(value):
+            yield Problem(name, known.where(name), f"'{value}' is not {what}", mend)
+
+
+#: Every variable that :func:`check_inputs` reads: what a caller has to template for it.
+CHECKED = (
+    "tier",
+    "layers",
+    "aws_region",
+    "app_name",
+    "deploy_env",
+    "domain",
+    "release",
+    "network_vpc_cidr",
+    "network_public_cidrs",
+    "network_private_cidrs",
+    "network_database_cidrs",
+    "network_availability_zones",
+    "network_load_balancer_ports",
+    "backend_port",
+    "compute_min_size",
+    "compute_desired_capacity",
+    "compute_max_size",
+    "compute_instance_type",
+    "compute_volume_size",
+    "image_instance_type",
+    "database_instance_class",
+    "database_allocated_storage",
+    "database_backup_retention_days",
+    "database_engine_version",
+    "monitoring_email",
+)

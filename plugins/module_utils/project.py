@@ -1,0 +1,84 @@
+"""What the project's own files say: which variables exist, what they are set to, which tiers have data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plugins.module_utils.inputs import Knowledge
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def variable_files(root: Path, tier: str = "") -> Iterator[Path]:
+    """Yield the files whose variables hold for ``tier``, the strongest last."""
+    yield from sorted((root / "group_vars" / "all").glob("*.yml"))
+    tier_file = root / "group_vars" / f"tier_{tier}.yml"
+    if tier and tier_file.is_file():
+        yield tier_file
+
+
+def built_tiers(root: Path, tiers: Collection[str]) -> list[str]:
+    """Return those of ``tiers`` that have data, in the same order."""
+    return [tier for tier in tiers if (root / "group_vars" / f"tier_{tier}.yml").is_file()]
+
+
+def read_variables(root: Path, tier: str, load: Callable[[str], Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the variables of ``tier`` and the file that sets each.
+
+    :param load: reads one YAML file; a parameter because inside Ansible its loader must do it (templates, vault).
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for path in variable_files(root, tier):
+        content = load(str(path)) or {}
+        values.update(content)
+        sources.update(dict.fromkeys(content, str(path.relative_to(root))))
+    return values, sources
+
+
+def known_variables(root: Path) -> set[str]:
+    """Return the name of every variable that a group_vars file sets or a role takes."""
+    names: set[str] = set()
+    for path in (root / "group_vars").rglob("*.yml"):
+        names.update(_read(path))
+    for path in (root / "roles").glob("*/meta/argument_specs.yml"):
+        for entry in _read(path).get("argument_specs", {}).values():
+            names.update(entry.get("options", {}))
+    return names
+
+
+def _read(path: Path) -> dict[str, Any]:
+    # The C parser reads all argument specs in a tenth of the time; not every PyYAML has it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    return content if isinstance(content, dict) else {}
+
+
+def knowledge(root: Path, sources: dict[str, str], tiers: Collection[str], given: Collection[str]) -> Knowledge:
+    """Gather what :func:`plugins.module_utils.inputs.check_inputs` has to know.
+
+    Region names come from botocore's own data, which needs no network.
+    """
+    import botocore.session
+
+    # botocore reads its settings anew here: a profile that does not exist must not break a list of regions.
+    session = botocore.session.Session(profile=None)
+    session.set_config_variable("profile", None)
+    regions = {
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("ec2", partition_name=partition)
+    }
+    variables = known_variables(root) if given else set[str]()
+    return Knowledge(
+        tiers=list(tiers),
+        built=built_tiers(root, tiers),
+        regions=regions,
+        variables=variables,
+        sources=sources,
+        given=sorted(given),
+    )
