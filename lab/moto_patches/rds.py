@@ -1,0 +1,398 @@
+"""RDS: instances that take their time, deletions and snapshots that are real, defaults the modules compare.
+
+Gaps closed:
+
+- An instance is available the moment it is created and gone the moment it is deleted; so are snapshots.
+- Engine versions are taken as given: any, and a major one stays a major one.
+- gp3 lacks Iops and StorageThroughput, endpoints are there before the instance is, names differ in case.
+- A subnet group loses itself when it is modified, covers one zone, and can be deleted while in use.
+- DeleteDBInstance needs no final snapshot name and takes a used one.
+- Subnet groups are missing in the tagging API.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from moto.core.resource_tagging import TaggedResource
+from moto.core.responses import ActionResult
+from moto.rds import models
+from moto.rds.exceptions import (
+    DBInstanceAlreadyExists,
+    DBInstanceNotFoundError,
+    DBSnapshotAlreadyExistsError,
+    DBSnapshotNotFoundFault,
+    DBSubnetGroupNotFoundError,
+    InvalidDBInstanceStateError,
+    RDSClientError,
+)
+from moto.rds.responses import RDSResponse
+
+ENGINE_VERSIONS = ("17.6", "17.7")
+"""PostgreSQL versions the lab offers, oldest first: those of its own major (Debian 13's) that RDS takes today.
+
+https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-release-calendar.html
+"""
+
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html: below 400 GiB (PostgreSQL) gp3 has the baseline.
+GP3_IOPS = 3000
+GP3_THROUGHPUT = 125
+
+_real = False
+
+
+def follow(real: bool) -> None:
+    """Let instances and snapshots wait for the database reconciler.
+
+    Args:
+        real: there is one. Without it (unit tests, no daemon) everything is finished at once, as in moto.
+    """
+    global _real  # noqa: PLW0603 - one lab a process, like moto's own backends
+    _real = real
+
+
+def resolve_engine_version(engine: str, version: str | None) -> str:
+    """The version RDS makes of what was asked for: the newest of a major one.
+
+    Raises:
+        RDSClientError: RDS or the lab has no such version.
+    """
+    found = [known for known in ENGINE_VERSIONS if version is None or known == version or known.split(".")[0] == version]
+    if engine != "postgres" or not found:
+        # The first half is AWS's wording.
+        raise RDSClientError(
+            "InvalidParameterCombination",
+            f"Cannot find version {version} for {engine} (the lab has postgres {', '.join(ENGINE_VERSIONS)})",
+        )
+    return found[-1]
+
+
+def _complete_storage(database: Any) -> None:
+    if database.storage_type == "gp3":
+        database.iops = database.iops or GP3_IOPS
+        database.storage_throughput = database.storage_throughput or GP3_THROUGHPUT
+    elif database.storage_type == "gp2":
+        database.iops = None
+        database.storage_throughput = None
+
+
+def _patch_instances() -> None:
+    init = models.DBInstance.__init__
+    create = models.RDSBackend.create_db_instance
+    delete = models.RDSBackend.delete_db_instance
+    modify = models.RDSBackend.modify_db_instance
+    restore = models.RDSBackend.restore_db_instance_from_db_snapshot
+    backup = models.DBInstance.save_automated_backup
+    groups = models.DBInstance.default_db_parameter_group_details
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        # The reconciler may look at any moment: all it goes by is set before the backend knows the instance.
+        init(self, *args, **kwargs)
+        self.restored_from = kwargs.get("restored_from")
+        self.password_pending = False
+        self.delete_automated_backups = True
+        # moto gives every instance the same one.
+        self.dbi_resource_id = f"db-{models.random.get_random_string(26).upper()}"
+        _complete_storage(self)
+        if _real:
+            self.status = "creating"
+
+    def create_db_instance(self: Any, db_kwargs: dict[str, Any]) -> Any:
+        db_kwargs["db_instance_identifier"] = db_kwargs["db_instance_identifier"].lower()
+        if db_kwargs["db_instance_identifier"] in self.databases:
+            raise DBInstanceAlreadyExists
+        if _real or db_kwargs["engine"] == "postgres":
+            db_kwargs["engine_version"] = resolve_engine_version(db_kwargs["engine"], db_kwargs.get("engine_version"))
+            db_kwargs.setdefault("license_model", "postgresql-license")
+            db_kwargs.setdefault("publicly_accessible", False)
+        return create(self, db_kwargs)
+
+    def modify_db_instance(self: Any, db_instance_identifier: str, db_kwargs: dict[str, Any]) -> Any:
+        db_instance_identifier = db_instance_identifier.lower()
+        database = self.databases.get(db_instance_identifier)
+        if database is None:
+            raise DBInstanceNotFoundError(db_instance_identifier)
+        if _real and database.status not in {"available", "modifying", "storage-optimization"}:
+            raise InvalidDBInstanceStateError(db_instance_identifier, "modify")
+        if db_kwargs.get("engine_version"):
+            db_kwargs["engine_version"] = resolve_engine_version(database.engine, db_kwargs["engine_version"])
+        if (db_kwargs.get("allocated_storage") or database.allocated_storage) < database.allocated_storage:
+            raise RDSClientError(
+                "InvalidParameterCombination",
+                f"Invalid storage size for engine name {database.engine} and storage type {database.storage_type}: "
+                f"{db_kwargs['allocated_storage']}. Storage size can't be reduced.",
+            )
+        # moto checks `max_allocated_storage` against the size before the change when it comes first.
+        if "allocated_storage" in db_kwargs:
+            db_kwargs = {"allocated_storage": db_kwargs.pop("allocated_storage"), **db_kwargs}
+        password = db_kwargs.get("master_user_password")
+        modify(self, db_instance_identifier, db_kwargs)
+        _complete_storage(database)
+        if password and _real:
+            database.password_pending = True
+            database.status = "modifying"
+        return database
+
+    def delete_db_instance(
+        self: Any,
+        db_instance_identifier: str,
+        final_db_snapshot_identifier: str | None = None,
+        skip_final_snapshot: bool | None = False,
+        delete_automated_backups: bool | None = True,
+        **_: Any,
+    ) -> Any:
+        db_instance_identifier = db_instance_identifier.lower()
+        database = self.databases.get(db_instance_identifier)
+        if database is None:
+            raise DBInstanceNotFoundError(db_instance_identifier)
+        if database.status == "deleting":
+            raise InvalidDBInstanceStateError(db_instance_identifier, "delete")
+        if skip_final_snapshot and final_db_snapshot_identifier:
+            raise RDSClientError(
+                "InvalidParameterCombination",
+                "FinalDBSnapshotIdentifier can't be specified when SkipFinalSnapshot is true.",
+            )
+        if not skip_final_snapshot and not final_db_snapshot_identifier and not database.is_replica:
+            raise RDSClientError(
+                "InvalidParameterCombination", "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
+            )
+        if final_db_snapshot_identifier in self.database_snapshots:
+            raise DBSnapshotAlreadyExistsError(final_db_snapshot_identifier)
+        if not _real or database.deletion_protection:
+            return delete(
+                self,
+                db_instance_identifier,
+                final_db_snapshot_identifier,
+                skip_final_snapshot,
+                delete_automated_backups,
+            )
+        if final_db_snapshot_identifier:
+            self.create_db_snapshot(db_instance_identifier, final_db_snapshot_identifier, snapshot_type="manual")
+        database.delete_automated_backups = delete_automated_backups is not False
+        database.status = "deleting"
+        return database
+
+    def forget_db_instance(self: Any, db_instance_identifier: str) -> None:
+        """Drop an instance whose container and data are gone (the lab's own; the API's delete only starts it)."""
+        database = self.databases[db_instance_identifier]
+        database.deletion_protection = False
+        delete(self, db_instance_identifier, None, True, database.delete_automated_backups)
+
+    def restore_db_instance_from_db_snapshot(self: Any, from_snapshot_id: str, overrides: dict[str, Any]) -> Any:
+        snapshot_id = from_snapshot_id.rsplit(":", 1)[-1] if from_snapshot_id.startswith("arn:") else from_snapshot_id
+        snapshot = self.database_snapshots.get(snapshot_id)
+        if snapshot is None:
+            raise DBSnapshotNotFoundFault(snapshot_id)
+        if snapshot.status != "available":
+            raise RDSClientError("InvalidDBSnapshotState", f"Snapshot {snapshot_id} is not available.")
+        return restore(self, from_snapshot_id, {**overrides, "restored_from": snapshot_id})
+
+    def save_automated_backup(self: Any) -> None:
+        # A retention of 0 days turns automated backups off.
+        if int(self.backup_retention_period or 0) > 0:
+            backup(self)
+
+    def endpoint(self: Any) -> dict[str, Any] | None:
+        # AWS tells the endpoint only when there is one.
+        return None if self.status == "creating" else {"Address": self.address, "Port": self.port}
+
+    def reboot_db_instance(self: Any, db_instance_identifier: str) -> Any:
+        database = self.describe_db_instances(db_instance_identifier)[0]
+        if database.status != "available":
+            raise InvalidDBInstanceStateError(db_instance_identifier, "reboot")
+        if _real:
+            database.status = "rebooting"
+        return database
+
+    def stop_db_instance(self: Any, db_instance_identifier: str, db_snapshot_identifier: str | None = None) -> Any:
+        database = self.describe_db_instances(db_instance_identifier)[0]
+        if database.status != "available":
+            raise InvalidDBInstanceStateError(db_instance_identifier, "stop")
+        if db_snapshot_identifier:
+            self.create_db_snapshot(db_instance_identifier, db_snapshot_identifier)
+        database.status = "stopping" if _real else "stopped"
+        return database
+
+    def start_db_instance(self: Any, db_instance_identifier: str) -> Any:
+        database = self.describe_db_instances(db_instance_identifier)[0]
+        if database.status != "stopped":
+            raise InvalidDBInstanceStateError(db_instance_identifier, "start")
+        database.status = "starting" if _real else "available"
+        return database
+
+    def default_db_parameter_group_details(self: Any) -> tuple[str, str]:
+        family, name = groups(self)
+        if self.engine == "postgres":
+            family = f"postgres{self.engine_version.split('.')[0]}"
+            name = f"default.{family}"
+        return family, name
+
+    models.DBInstance.__init__ = __init__
+    models.RDSBackend.create_db_instance = create_db_instance
+    models.RDSBackend.modify_db_instance = modify_db_instance
+    models.RDSBackend.delete_db_instance = delete_db_instance
+    models.RDSBackend.forget_db_instance = forget_db_instance
+    models.RDSBackend.restore_db_instance_from_db_snapshot = restore_db_instance_from_db_snapshot
+    models.RDSBackend.reboot_db_instance = reboot_db_instance
+    models.RDSBackend.stop_db_instance = stop_db_instance
+    models.RDSBackend.start_db_instance = start_db_instance
+    models.DBInstance.save_automated_backup = save_automated_backup
+    models.DBInstance.endpoint = property(endpoint)
+    models.DBInstance.default_db_parameter_group_details = default_db_parameter_group_details
+
+
+def _patch_snapshots() -> None:
+    create = models.RDSBackend.create_db_snapshot
+    copy = models.RDSBackend.copy_db_snapshot
+    remove = models.RDSBackend.delete_db_snapshot
+    init = models.DBSnapshot.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        # moto shares the instance's tag list with the snapshot: what is tagged later would be tagged twice.
+        self.tags = [dict(tag) for tag in self.tags]
+
+    def create_db_snapshot(self: Any, db_instance_identifier: str, *args: Any, **kwargs: Any) -> Any:
+        database = self.databases.get(db_instance_identifier.lower())
+        if database is None:
+            raise DBInstanceNotFoundError(db_instance_identifier)
+        kind = kwargs.get("snapshot_type", "manual")
+        if _real and kind == "manual" and database.status not in {"available", "modifying"}:
+            raise InvalidDBInstanceStateError(db_instance_identifier, "create snapshot of")
+        snapshot = create(self, db_instance_identifier.lower(), *args, **kwargs)
+        snapshot.copied_from = None
+        if _real:
+            snapshot.status = "creating"
+        return snapshot
+
+    def copy_db_snapshot(self: Any, source_db_snapshot_identifier: str, *args: Any, **kwargs: Any) -> Any:
+        source = source_db_snapshot_identifier.rsplit(":", 1)[-1]
+        snapshot = copy(self, source, *args, **kwargs)
+        snapshot.copied_from = source
+        if _real:
+            snapshot.status = "creating"
+        return snapshot
+
+    def delete_db_snapshot(self: Any, db_snapshot_identifier: str) -> Any:
+        snapshot = remove(self, db_snapshot_identifier)
+        snapshot.status = "deleted"
+        return snapshot
+
+    models.DBSnapshot.__init__ = __init__
+    models.RDSBackend.create_db_snapshot = create_db_snapshot
+    models.RDSBackend.copy_db_snapshot = copy_db_snapshot
+    models.RDSBackend.delete_db_snapshot = delete_db_snapshot
+
+
+def _check_zones(subnets: list[Any]) -> None:
+    if len({subnet.availability_zone for subnet in subnets}) < 2:
+        raise RDSClientError(
+            "DBSubnetGroupDoesNotCoverEnoughAZs",
+            "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ coverage: "
+            f"{', '.join(sorted({subnet.availability_zone for subnet in subnets}))}. Add subnets to cover at least 2 AZs.",
+        )
+
+
+def _patch_subnet_groups() -> None:
+    remove = models.RDSBackend.delete_subnet_group
+
+    def create_subnet_group(
+        self: Any, subnet_name: str, description: str, subnets: list[Any], tags: list[dict[str, str]]
+    ) -> Any:
+        name = subnet_name.lower()
+        if name in self.subnet_groups:
+            raise RDSClientError("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
+        _check_zones(subnets)
+        group = models.DBSubnetGroup(self, name, description, subnets, tags)
+        self.subnet_groups[name] = group
+        return group
+
+    def describe_db_subnet_groups(self: Any, subnet_group_name: str | None) -> list[Any]:
+        if not subnet_group_name:
+            return list(self.subnet_groups.values())
+        if subnet_group_name.lower() not in self.subnet_groups:
+            raise DBSubnetGroupNotFoundError(subnet_group_name)
+        return [self.subnet_groups[subnet_group_name.lower()]]
+
+    def modify_db_subnet_group(self: Any, subnet_name: str, description: str | None, subnets: list[Any]) -> Any:
+        group = self.subnet_groups.get(subnet_name.lower())
+        if group is None:
+            raise DBSubnetGroupNotFoundError(subnet_name)
+        _check_zones(subnets)
+        group.subnets = subnets
+        if description is not None:
+            group.description = description
+        return group
+
+    def delete_subnet_group(self: Any, subnet_name: str) -> Any:
+        name = subnet_name.lower()
+        for database in self.databases.values():
+            if getattr(database, "_db_subnet_group_name", None) == name:
+                raise RDSClientError(
+                    "InvalidDBSubnetGroupStateFault",
+                    f"Cannot delete the subnet group '{name}' because at least one database instance: "
+                    f"{database.db_instance_identifier} is still using it.",
+                )
+        return remove(self, name)
+
+    models.RDSBackend.create_subnet_group = create_subnet_group
+    models.RDSBackend.describe_db_subnet_groups = describe_db_subnet_groups
+    models.RDSBackend.modify_db_subnet_group = modify_db_subnet_group
+    models.RDSBackend.delete_subnet_group = delete_subnet_group
+
+
+def _patch_tagging() -> None:
+    listed = models.RDSBackend.iter_tagged_resources
+
+    def iter_tagged_resources(self: Any) -> Iterator[TaggedResource]:
+        yield from listed(self)
+        for group in list(self.subnet_groups.values()):
+            yield TaggedResource(
+                arn=group.arn,
+                tags={tag["Key"]: tag["Value"] for tag in group.get_tags()},
+                resource_type="rds:subgrp",
+            )
+
+    models.RDSBackend.iter_tagged_resources = iter_tagged_resources
+
+
+def _patch_engine_versions() -> None:
+    def describe_db_engine_versions(self: Any) -> ActionResult:
+        engine = self.params.get("Engine")
+        wanted = self.params.get("EngineVersion")
+        found = [] if engine not in {None, "postgres"} else list(ENGINE_VERSIONS)
+        if wanted:
+            found = [version for version in found if wanted in {version, version.split(".")[0]}]
+        if self.params.get("DefaultOnly"):
+            found = found[-1:]
+        return ActionResult(
+            {
+                "DBEngineVersions": [
+                    {
+                        "Engine": "postgres",
+                        "EngineVersion": version,
+                        "MajorEngineVersion": version.split(".")[0],
+                        "DBParameterGroupFamily": f"postgres{version.split('.')[0]}",
+                        "DBEngineDescription": "PostgreSQL",
+                        "DBEngineVersionDescription": f"PostgreSQL {version}-R1",
+                        "Status": "available",
+                        "ValidUpgradeTarget": [],
+                    }
+                    for version in found
+                ]
+            }
+        )
+
+    RDSResponse.describe_db_engine_versions = describe_db_engine_versions
+
+
+@functools.cache
+def apply() -> None:
+    """Patch moto.rds."""
+    _patch_instances()
+    _patch_snapshots()
+    _patch_subnet_groups()
+    _patch_tagging()
+    _patch_engine_versions()
