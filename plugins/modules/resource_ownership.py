@@ -42,19 +42,28 @@ options:
         type: str
         required: true
         choices:
+          - auto_scaling_group
           - db_instance
           - db_snapshot
           - db_subnet_group
+          - elastic_ip
           - iam_instance_profile
           - iam_role
+          - image
+          - instance
           - instance_connect_endpoint
           - internet_gateway
           - key_pair
+          - launch_template
+          - load_balancer
           - route_table
           - s3_bucket
           - secret
           - security_group
+          - snapshot
+          - sns_topic
           - subnet
+          - target_group
           - vpc
           - vpc_endpoint
       name:
@@ -134,7 +143,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Ec2Type:
-    """How one EC2 type is listed: operation, list and id in its answer, its filters' names (empty: no such filter)."""
+    """How one EC2 type is listed.
+
+    Operation, list and id in its answer, its filters' names (empty: no such filter), and the keys of ARN and name in
+    the answer (empty: no ARN; the name is a tag).
+    """
 
     operation: str
     result: str
@@ -142,6 +155,7 @@ class Ec2Type:
     name_filter: str = "tag:Name"
     vpc_filter: str = "vpc-id"
     arn: str = ""
+    name: str = ""
     arguments: tuple[tuple[str, Any], ...] = ()
 
 
@@ -153,7 +167,12 @@ EC2_TYPES = {
     "subnet": Ec2Type("describe_subnets", "Subnets", "SubnetId", arn="SubnetArn"),
     "route_table": Ec2Type("describe_route_tables", "RouteTables", "RouteTableId"),
     "security_group": Ec2Type(
-        "describe_security_groups", "SecurityGroups", "GroupId", name_filter="group-name", arn="SecurityGroupArn"
+        "describe_security_groups",
+        "SecurityGroups",
+        "GroupId",
+        name_filter="group-name",
+        arn="SecurityGroupArn",
+        name="GroupName",
     ),
     "vpc_endpoint": Ec2Type("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
     "instance_connect_endpoint": Ec2Type(
@@ -168,9 +187,34 @@ EC2_TYPES = {
         "KeyPairId",
         name_filter="key-name",
         vpc_filter="",
+        name="KeyName",
         arguments=(("IncludePublicKey", True),),
     ),
+    "launch_template": Ec2Type(
+        "describe_launch_templates",
+        "LaunchTemplates",
+        "LaunchTemplateId",
+        name_filter="launch-template-name",
+        vpc_filter="",
+        name="LaunchTemplateName",
+    ),
+    "image": Ec2Type(
+        "describe_images",
+        "Images",
+        "ImageId",
+        name_filter="name",
+        vpc_filter="",
+        name="Name",
+        arguments=(("Owners", ["self"]),),
+    ),
+    "snapshot": Ec2Type(
+        "describe_snapshots", "Snapshots", "SnapshotId", vpc_filter="", arguments=(("OwnerIds", ["self"]),)
+    ),
+    "elastic_ip": Ec2Type("describe_addresses", "Addresses", "AllocationId", vpc_filter=""),
 }
+
+# Types that can be looked up by the ownership tags alone.
+LISTED_BY_TAGS = frozenset({*EC2_TYPES, "instance"})
 
 # A connect endpoint stays listed for a while after it was deleted.
 GONE_STATES = ("delete-complete", "deleted")
@@ -188,17 +232,20 @@ def finding(description: Mapping[str, Any], name: str, resource_id: str, arn: st
     return {**plain, "name": name, "id": resource_id, "arn": arn, "tags": dict(tags)}
 
 
+def ec2_filters(query: Query, name_filter: str, vpc_filter: str) -> list[dict[str, Any]]:
+    """Write the query as filters of EC2's describe calls."""
+    wanted = {name_filter: query.name} if query.name else {f"tag:{key}": value for key, value in query.tags.items()}
+    if query.vpc_id and vpc_filter:
+        wanted[vpc_filter] = query.vpc_id
+    return [{"Name": key, "Values": [value]} for key, value in wanted.items()]
+
+
 def find_ec2(client: Any, query: Query) -> Iterable[Finding]:
     """Find resources of an EC2 type by name, or by the ownership tags when the query has no name."""
     kind = EC2_TYPES[query.type]
-    wanted = (
-        {kind.name_filter: query.name} if query.name else {f"tag:{key}": value for key, value in query.tags.items()}
-    )
-    if query.vpc_id and kind.vpc_filter:
-        wanted[kind.vpc_filter] = query.vpc_id
     arguments: dict[str, Any] = {
         **dict(kind.arguments),
-        "Filters": [{"Name": key, "Values": [value]} for key, value in wanted.items()],
+        "Filters": ec2_filters(query, kind.name_filter, kind.vpc_filter),
     }
     if client.can_paginate(kind.operation):
         pages = client.get_paginator(kind.operation).paginate(**arguments)
@@ -209,8 +256,57 @@ def find_ec2(client: Any, query: Query) -> Iterable[Finding]:
             if item.get("State") in GONE_STATES:
                 continue
             tags = boto3_tag_list_to_ansible_dict(item.get("Tags", []))
-            name = item.get("GroupName") or item.get("KeyName") or tags.get("Name", "")
+            name = item[kind.name] if kind.name else tags.get("Name", "")
             yield finding(item, name, item[kind.id], item.get(kind.arn, ""), tags)
+
+
+def find_instance(client: Any, query: Query) -> Iterable[Finding]:
+    """Find EC2 instances that have not been terminated."""
+    alive = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
+    pages = client.get_paginator("describe_instances").paginate(
+        Filters=[*ec2_filters(query, "tag:Name", "vpc-id"), alive]
+    )
+    for page in pages:
+        for reservation in page["Reservations"]:
+            for item in reservation["Instances"]:
+                tags = boto3_tag_list_to_ansible_dict(item.get("Tags", []))
+                yield finding(item, tags.get("Name", ""), item["InstanceId"], "", tags)
+
+
+def find_load_balancer(client: Any, query: Query) -> Iterable[Finding]:
+    """Find a load balancer by its name."""
+    for item in client.describe_load_balancers(Names=[query.name])["LoadBalancers"]:
+        yield finding(item, query.name, item["LoadBalancerName"], item["LoadBalancerArn"], elbv2_tags(client, item))
+
+
+def find_target_group(client: Any, query: Query) -> Iterable[Finding]:
+    """Find a target group by its name."""
+    for item in client.describe_target_groups(Names=[query.name])["TargetGroups"]:
+        yield finding(item, query.name, item["TargetGroupName"], item["TargetGroupArn"], elbv2_tags(client, item))
+
+
+def elbv2_tags(client: Any, item: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a load balancer or a target group."""
+    arn = item.get("LoadBalancerArn") or item["TargetGroupArn"]
+    answer = client.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+    return dict(boto3_tag_list_to_ansible_dict(answer))
+
+
+def find_auto_scaling_group(client: Any, query: Query) -> Iterable[Finding]:
+    """Find an Auto Scaling group by its name."""
+    for item in client.describe_auto_scaling_groups(AutoScalingGroupNames=[query.name])["AutoScalingGroups"]:
+        tags = boto3_tag_list_to_ansible_dict(item.get("Tags", []))
+        yield finding(item, query.name, item["AutoScalingGroupName"], item["AutoScalingGroupARN"], tags)
+
+
+def find_sns_topic(client: Any, query: Query) -> Iterable[Finding]:
+    """Find a topic of this account by its name."""
+    for page in client.get_paginator("list_topics").paginate():
+        for item in page["Topics"]:
+            arn = item["TopicArn"]
+            if arn.rsplit(":", maxsplit=1)[-1] == query.name:
+                tags = boto3_tag_list_to_ansible_dict(client.list_tags_for_resource(ResourceArn=arn)["Tags"])
+                yield finding(item, query.name, arn, arn, tags)
 
 
 def find_iam_role(client: Any, query: Query) -> Iterable[Finding]:
@@ -320,8 +416,37 @@ TYPES: dict[str, tuple[str, Finder, str, str]] = {
             ("vpc_endpoint", "VPC endpoint"),
             ("instance_connect_endpoint", "EC2 Instance Connect Endpoint"),
             ("key_pair", "EC2 key pair"),
+            ("launch_template", "launch template"),
+            ("image", "machine image"),
+            ("snapshot", "disk snapshot"),
+            ("elastic_ip", "Elastic IP address"),
         )
     },
+    "instance": ("ec2", find_instance, "EC2 instance", "aws ec2 create-tags --resources {id} --tags {iam_tags}"),
+    "load_balancer": (
+        "elbv2",
+        find_load_balancer,
+        "load balancer",
+        "aws elbv2 add-tags --resource-arns {arn} --tags {iam_tags}",
+    ),
+    "target_group": (
+        "elbv2",
+        find_target_group,
+        "target group",
+        "aws elbv2 add-tags --resource-arns {arn} --tags {iam_tags}",
+    ),
+    "auto_scaling_group": (
+        "autoscaling",
+        find_auto_scaling_group,
+        "Auto Scaling group",
+        "aws autoscaling create-or-update-tags --tags {group_tags}",
+    ),
+    "sns_topic": (
+        "sns",
+        find_sns_topic,
+        "SNS topic",
+        "aws sns tag-resource --resource-arn {arn} --tags {iam_tags}",
+    ),
 }
 
 NOT_FOUND = frozenset(
@@ -334,6 +459,9 @@ NOT_FOUND = frozenset(
         "DBInstanceNotFoundFault",
         "DBSubnetGroupNotFoundFault",
         "InvalidKeyPair.NotFound",
+        "InvalidLaunchTemplateName.NotFoundException",
+        "LoadBalancerNotFound",
+        "TargetGroupNotFound",
     }
 )
 
@@ -359,6 +487,10 @@ def foreign_message(query: Query, found: Finding) -> str:
         arn=found["arn"],
         iam_tags=" ".join(f"Key={key},Value={value}" for key, value in query.tags.items()),
         plain_tags=",".join(f"{key}={value}" for key, value in query.tags.items()),
+        group_tags=" ".join(
+            f"ResourceId={found['id']},ResourceType=auto-scaling-group,Key={key},Value={value},PropagateAtLaunch=false"
+            for key, value in query.tags.items()
+        ),
     )
     tags = " and ".join(f"{key}={value}" for key, value in query.tags.items())
     return (
@@ -392,7 +524,7 @@ def main() -> None:
         Query(item["type"], item["name"] or "", item["vpc_id"] or "", ownership) for item in module.params["resources"]
     ]
     for query in queries:
-        if not query.name and query.type not in EC2_TYPES:
+        if not query.name and query.type not in LISTED_BY_TAGS:
             module.fail_json(msg=f"A {query.type} can only be looked up by name.")
     # Clients are made here because making them is not safe in threads; using them is.
     clients = {service: module.client(service) for service in sorted({TYPES[query.type][0] for query in queries})}
