@@ -227,7 +227,7 @@ def _networks(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         yield from problems
     layers = values.get("layers", ())
     seen: list[tuple[str, IPv4Network]] = []
-    for name in ("network_public_cidrs", "network_private_cidrs", "network_database_cidrs"):
+    for name in ("network_public_subnet_cidrs", "network_private_subnet_cidrs", "network_database_subnet_cidrs"):
         blocks = values.get(name, [])
         if not isinstance(blocks, list):
             example = f"""-e '{{"{name}": ["10.0.1.0/24", "10.0.2.0/24"]}}'"""
@@ -245,7 +245,7 @@ def _networks(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
                 if network.overlaps(other):
                     yield Problem(name, where, f"{network} overlaps {other} ({other_name})", "give each its own range")
             too_small = network.prefixlen > SMALLEST_LOAD_BALANCER_SUBNET
-            if name == "network_public_cidrs" and "load_balancer" in layers and too_small:
+            if name == "network_public_subnet_cidrs" and "load_balancer" in layers and too_small:
                 yield Problem(
                     name,
                     where,
@@ -257,7 +257,8 @@ def _networks(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
 
 def _zones(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     layers = values.get("layers", ())
-    for layer, name in (("load_balancer", "network_public_cidrs"), ("database", "network_database_cidrs")):
+    for layer, subnets in (("load_balancer", "public"), ("database", "database")):
+        name = f"network_{subnets}_subnet_cidrs"
         blocks = values.get(name)
         if layer in layers and isinstance(blocks, list) and len(blocks) < ZONES_NEEDED:
             yield Problem(
@@ -328,13 +329,13 @@ def _capacity(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
 
 def _room(values: Mapping[str, Any], known: Knowledge, instances: int | None) -> Iterable[Problem]:
     """Check that the public subnets have an address for every instance besides the load balancer's own."""
-    blocks = values.get("network_public_cidrs")
+    blocks = values.get("network_public_subnet_cidrs")
     if instances is None or not isinstance(blocks, list):
         return
     taken = RESERVED_ADDRESSES + (LOAD_BALANCER_ADDRESSES if "load_balancer" in values.get("layers", ()) else 0)
     room = 0
     for block in blocks:
-        network, problems = _parse_network("network_public_cidrs", block, known)
+        network, problems = _parse_network("network_public_subnet_cidrs", block, known)
         if network is None or problems:
             return
         room += max(0, network.num_addresses - taken)
@@ -401,9 +402,9 @@ CHECKED = (
     "domain",
     "release",
     "network_vpc_cidr",
-    "network_public_cidrs",
-    "network_private_cidrs",
-    "network_database_cidrs",
+    "network_public_subnet_cidrs",
+    "network_private_subnet_cidrs",
+    "network_database_subnet_cidrs",
     "network_availability_zones",
     "network_load_balancer_ports",
     "backend_port",

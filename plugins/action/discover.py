@@ -1,0 +1,64 @@
+"""Read the live state of one environment, in the controller's own process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from botocore.exceptions import BotoCoreError, ClientError
+
+# Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.discovery import Environment, discover
+
+DOCUMENTATION = r"""
+module: discover
+short_description: Read the live state of one environment
+description:
+  - Asks all services at the same time, in threads of the controller's process, and returns one dict.
+  - What belongs to the environment is decided by its tags.
+options:
+  app:
+    description: Application, the tag C(vahana:app).
+    type: str
+    required: true
+  env:
+    description: Environment, the tag C(vahana:env).
+    type: str
+    required: true
+  region:
+    description: AWS region.
+    type: str
+    required: true
+"""
+
+RETURN = r"""
+stack:
+  description: The state; docs/architecture.md lists its keys, which are always all there.
+  returned: success
+  type: dict
+"""
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Run on the controller, whatever the host of the play."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the stack, or fail with one line."""
+        super().run(tmp, task_vars)
+        names = ("app", "env", "region")
+        _validation, arguments = self.validate_argument_spec(
+            argument_spec={name: {"type": "str", "required": True} for name in names}
+        )
+        # Ansible's own text types would reach botocore's serialisers.
+        environment = Environment(*(str(arguments[name]) for name in names))
+        try:
+            stack = discover(environment)
+        except (BotoCoreError, ClientError) as error:
+            detail = " ".join(str(error).split())
+            return {"changed": False, "failed": True, "msg": f"the environment cannot be read: {detail}"}
+        return {"changed": False, "stack": stack}

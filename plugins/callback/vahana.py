@@ -1,0 +1,111 @@
+"""Ansible's default output with less around what a person wants to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ansible import constants
+from ansible.plugins.callback.default import CallbackModule as DefaultCallback
+
+if TYPE_CHECKING:
+    from ansible.executor.task_result import CallbackTaskResult
+
+DOCUMENTATION = r"""
+name: vahana
+type: stdout
+short_description: One line a change, one line a problem, the summary as plain text
+description:
+  - Prints a line for each task that changed something, and for each that failed its message alone, line by line.
+  - Tasks that found everything as it should be are counted in the recap and not shown.
+  - Messages of C(debug) are printed as they are.
+  - With C(-v) or more it prints exactly what the default callback does.
+extends_documentation_fragment:
+  - default_callback
+  - result_format_callback
+"""
+
+#: How much of a failed program's last words is shown.
+_LAST_LINES = 50
+
+
+def message_lines(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a failed result has to say, line by line: its message, and the program's output if there was one."""
+    failed = [item for item in result.get("results", ()) if isinstance(item, dict) and item.get("failed")]
+    if failed:
+        for item in failed:
+            yield from message_lines(item)
+        return
+    said = [line for line in str(result.get("msg", "")).splitlines() if line.strip()]
+    yield from said or ["failed without a message; run again with -v"]
+    for stream in ("stderr", "stdout", "module_stderr", "module_stdout"):
+        words = str(result.get(stream, "")).strip()
+        if words:
+            yield from words.splitlines()[-_LAST_LINES:]
+            return
+
+
+class CallbackModule(DefaultCallback):  # type: ignore[misc]
+    """The default callback with other words for what happened."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "vahana"
+
+    @property
+    def _plain(self) -> bool:
+        return not self._display.verbosity
+
+    def _print_task_banner(self, task: Any) -> None:
+        if not self._plain:
+            super()._print_task_banner(task)
+
+    def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
+        """Print the message alone: which task of which role it was matters to a person reading the code, with -v."""
+        if not self._plain:
+            super().v2_runner_on_failed(result, ignore_errors=ignore_errors)
+            return
+        color = constants.COLOR_SKIP if ignore_errors else constants.COLOR_ERROR
+        where = "" if result.host.get_name() == "localhost" else f"[{self.host_label(result)}] "
+        word = "ignored" if ignore_errors else "error"
+        for line in message_lines(result.result):
+            self._display.display(f"{word}: {where}{line}", color=color, stderr=not ignore_errors)
+
+    def v2_runner_item_on_failed(self, result: CallbackTaskResult) -> None:
+        """Leave it to the whole task's result, which has every item's message."""
+        if not self._plain:
+            super().v2_runner_item_on_failed(result)
+
+    def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
+        """Print the reason alone."""
+        if not self._plain:
+            super().v2_runner_on_unreachable(result)
+            return
+        for line in message_lines(result.result):
+            self._display.display(
+                f"unreachable: [{self.host_label(result)}] {line}", color=constants.COLOR_UNREACHABLE, stderr=True
+            )
+
+    def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
+        """Print changes, and what debug has to say."""
+        if not self._plain:
+            super().v2_runner_on_ok(result)
+            return
+        if result.task.action in ("debug", "ansible.builtin.debug") and "msg" in result.result:
+            said = result.result["msg"]
+            for line in said if isinstance(said, list) else str(said).splitlines():
+                self._display.display(str(line))
+            return
+        if result.result.get("changed") and not isinstance(result.result.get("results"), list):
+            self._changed(result, "")
+
+    def v2_runner_item_on_ok(self, result: CallbackTaskResult) -> None:
+        """Print an item that changed."""
+        if not self._plain:
+            super().v2_runner_item_on_ok(result)
+        elif result.result.get("changed"):
+            self._changed(result, f" ({self._get_item_label(result.result)})")
+
+    def _changed(self, result: CallbackTaskResult, item: str) -> None:
+        line = f"changed: [{self.host_label(result)}] {result.task.get_name().strip()}{item}"
+        self._display.display(line, color=constants.COLOR_CHANGED)

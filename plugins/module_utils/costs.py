@@ -1,0 +1,114 @@
+"""What an environment costs a month before traffic.
+
+Prices come from ``group_vars/all/prices.yml``, which names the source and the date of each. Traffic, load balancer
+capacity units, S3 requests and CloudFront beyond its free terabyte depend on the visitors and are left out, as are
+amounts below ten cents (S3 storage of a few releases).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Something that is paid by the month: a key of the price file, how much of it, and what people call it."""
+
+    price: str
+    quantity: float
+    name: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a bill in USD a month; ``usd`` is None where the price file has no price."""
+
+    name: str
+    price: str
+    quantity: float
+    usd: float | None
+
+
+def bill(demands: Iterable[Demand], prices: Mapping[str, Mapping[str, Any]]) -> list[Line]:
+    """Price each demand; those with nothing to pay for are left out."""
+    lines = []
+    for demand in demands:
+        if demand.quantity:
+            price = prices.get(demand.price)
+            usd = None if price is None else float(price["usd"]) * demand.quantity
+            lines.append(Line(demand.name, demand.price, demand.quantity, usd))
+    return lines
+
+
+def total(lines: Iterable[Line]) -> float:
+    """Add up what has a price."""
+    return sum(line.usd for line in lines if line.usd is not None)
+
+
+def unpriced(lines: Iterable[Line]) -> list[str]:
+    """Return the keys that the price file lacks."""
+    return [line.price for line in lines if line.usd is None]
+
+
+def _instances(kind: str, count: int, volume_gb: float) -> list[Demand]:
+    return [
+        Demand(f"ec2 {kind}", count, f"EC2 {kind}"),
+        Demand("ebs gp3", count * volume_gb, "EBS gp3 GB"),
+    ]
+
+
+def _database(instance_class: str, storage_gb: float, multi_az: bool) -> list[Demand]:
+    standby = "multi-az" if multi_az else "single"
+    return [
+        Demand(f"rds {instance_class} {standby}", 1, f"RDS {instance_class} {standby}"),
+        Demand(f"rds gp3 {standby}", storage_gb, f"RDS storage GB {standby}"),
+    ]
+
+
+def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
+    """Return what a tier's data (``group_vars/tier_<name>.yml``) asks for, at its smallest number of instances."""
+    layers = tier["layers"]
+    group = tier.get("compute_kind") == "auto_scaling_group"
+    count = int(tier.get("compute_min_size", 1)) if group else 1
+    volume = float(tier.get("compute_volume_size", 0))
+    demands = _instances(str(tier["compute_instance_type"]), count, volume) if "compute" in layers else []
+    addresses = count
+    if "load_balancer" in layers:
+        demands.append(Demand("alb", 1, "load balancer"))
+        # A load balancer has a public address in each of its zones.
+        addresses += len(tier["network_public_subnet_cidrs"])
+    demands.append(Demand("ipv4", addresses, "public IPv4"))
+    if "database" in layers:
+        storage = float(tier["database_allocated_storage"])
+        demands += _database(str(tier["database_instance_class"]), storage, bool(tier["database_multi_az"]))
+    demands.append(Demand("secret", 2 if "database" in layers else 1, "secret"))
+    demands.append(Demand("hosted zone", 1 if "dns" in layers else 0, "hosted zone"))
+    return demands
+
+
+def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
+    """Return what is really there.
+
+    :param stack: what :func:`plugins.module_utils.discovery.discover` returned.
+    :param volume_gb: size of an instance's volume; volumes are made by launch templates and listed with them.
+    """
+    kinds: dict[str, int] = {}
+    for instance in stack["compute"]["instances"]:
+        kinds[instance["type"]] = kinds.get(instance["type"], 0) + 1
+    demands = [demand for kind, count in sorted(kinds.items()) for demand in _instances(kind, count, volume_gb)]
+    addresses = sum(kinds.values())
+    if stack["load_balancer"]["arn"]:
+        demands.append(Demand("alb", 1, "load balancer"))
+        addresses += len(stack["network"]["public_subnet_ids"])
+    demands.append(Demand("ipv4", addresses, "public IPv4"))
+    database = stack["database"]
+    if database["identifier"]:
+        storage = float(database["allocated_storage"] or 0)
+        demands += _database(str(database["instance_class"]), storage, bool(database["multi_az"]))
+    owned = [f"{entry['service']}:{entry['type']}" for entry in stack["resources"]]
+    demands.append(Demand("secret", owned.count("secretsmanager:secret"), "secret"))
+    demands.append(Demand("alarm", owned.count("cloudwatch:alarm"), "alarm"))
+    demands.append(Demand("hosted zone", 1 if stack["dns"]["zone_id"] else 0, "hosted zone"))
+    return demands

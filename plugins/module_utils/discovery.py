@@ -1,0 +1,822 @@
+"""The live state of one environment, read from AWS in parallel.
+
+:func:`discover` asks every service at the same time and puts the answers into one dict, ``stack``, which always has
+the same keys (:data:`EMPTY`). What is ours is decided by tags (:mod:`plugins.module_utils.ownership`); for the few
+kinds that cannot carry tags, by the marker in their description. Three lists come with it:
+
+* ``resources``: everything owned. A kind that a service lists itself is taken from there, because the tagging API goes
+  on naming what was deleted for a while; whatever else the tagging API names is added.
+* ``foreign``: what has one of our names without our tags.
+* ``retained``: what is ours and kept on purpose after a destroy (final database snapshots).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from plugins.module_utils.ownership import foreign as foreign_message
+from plugins.module_utils.ownership import owned_by
+
+#: CloudFront and its certificates live in this region, wherever the environment is.
+GLOBAL_REGION = "us-east-1"
+WORKERS = 16
+RETAIN_TAG = "vahana:retain"
+LAYER_TAG = "vahana:layer"
+ROLE_TAG = "vahana:role"
+
+EMPTY: dict[str, Any] = {
+    "account_id": "",
+    "region": "",
+    "tier": "",
+    "release": "",
+    "image": {"ami_id": "", "name": "", "hash": "", "builder_instance_ids": [], "snapshot_ids": []},
+    "identity": {
+        "instance_role_name": "",
+        "instance_role_arn": "",
+        "instance_profile_name": "",
+        "instance_profile_arn": "",
+        "key_name": "",
+        "database_secret_arn": "",
+        "backend_secret_arn": "",
+    },
+    "network": {
+        "vpc_id": "",
+        "vpc_cidr": "",
+        "internet_gateway_id": "",
+        "public_subnet_ids": [],
+        "private_subnet_ids": [],
+        "database_subnet_ids": [],
+        "route_table_ids": [],
+        "security_group_ids": {},
+        "connect_endpoint_id": "",
+        "availability_zones": [],
+    },
+    "storage": {"releases_bucket": "", "frontend_bucket": "", "frontend_bucket_domain": ""},
+    "database": {
+        "identifier": "",
+        "arn": "",
+        "status": "",
+        "address": "",
+        "port": "",
+        "name": "",
+        "subnet_group": "",
+        "instance_class": "",
+        "allocated_storage": "",
+        "multi_az": "",
+        "engine_version": "",
+    },
+    "load_balancer": {
+        "arn": "",
+        "name": "",
+        "dns_name": "",
+        "zone_id": "",
+        "target_group_arn": "",
+        "listener_arns": {},
+        "targets": {},
+    },
+    "compute": {
+        "auto_scaling_group": "",
+        "launch_template_id": "",
+        "instance_ids": [],
+        "instances": [],
+        "elastic_ip": "",
+        "allocation_id": "",
+    },
+    "edge": {
+        "distribution_id": "",
+        "distribution_arn": "",
+        "domain_name": "",
+        "origin_access_control_id": "",
+        "function_name": "",
+        "certificate_arn": "",
+        "load_balancer_certificate_arn": "",
+    },
+    "dns": {"zone_id": "", "zone_name": "", "records": []},
+    "monitoring": {"topic_arn": "", "alarm_names": []},
+    "resources": [],
+    "foreign": [],
+    "retained": [],
+}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Which environment to look for: application, environment name and AWS region."""
+
+    app: str
+    env: str
+    region: str
+
+    @property
+    def name_prefix(self) -> str:
+        """Prefix of AWS names, e.g. ``vahanhelp-prod``."""
+        return f"{self.app}-{self.env}"
+
+    @property
+    def parameter_prefix(self) -> str:
+        """Path of parameters and secrets, e.g. ``/vahanhelp/prod``."""
+        return f"/{self.app}/{self.env}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that make a resource ours."""
+        return {"vahana:app": self.app, "vahana:env": self.env}
+
+    @property
+    def marker(self) -> str:
+        """What stands in the description of a resource that cannot carry tags."""
+        return " ".join(f"{key}={value}" for key, value in self.tags.items())
+
+    @property
+    def filters(self) -> list[dict[str, Any]]:
+        """The ownership tags as filters of EC2 and Auto Scaling calls."""
+        return [{"Name": f"tag:{key}", "Values": [value]} for key, value in self.tags.items()]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One thing that AWS lists.
+
+    :param kind: name of the kind as ARNs have it, e.g. ``ec2:subnet``.
+    :param tags: tags; for a kind without tags the ownership tags when its marker is there.
+    :param unique: the name was looked for because we would use it, so that without our tags it is in our way.
+    :param description: the answer of the service's own call.
+    """
+
+    kind: str
+    id: str
+    arn: str
+    tags: Mapping[str, str]
+    unique: bool
+    description: Mapping[str, Any]
+
+    @property
+    def service(self) -> str:
+        """Service part of the kind, e.g. ``ec2``."""
+        return self.kind.partition(":")[0]
+
+    def listed(self) -> dict[str, str]:
+        """Return the entry for the lists in ``stack``."""
+        return {
+            "arn": self.arn,
+            "service": self.service,
+            "type": self.kind.partition(":")[2],
+            "id": self.id,
+            "layer": self.tags.get(LAYER_TAG, ""),
+        }
+
+
+@dataclass(frozen=True)
+class Aws:
+    """What the readers are given: the environment, a client for each service, and the account's number."""
+
+    environment: Environment
+    clients: Mapping[str, Any]
+    account_id: str
+
+    def arn(self, service: str, resource: str, *, region: str | None = None) -> str:
+        """Make an ARN for the kinds whose list calls return none."""
+        where = self.environment.region if region is None else region
+        return f"arn:aws:{service}:{where}:{self.account_id}:{resource}"
+
+
+Reader = Callable[[Aws], Iterable[Resource]]
+
+
+def tags_of(pairs: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
+    """Turn ``[{"Key": …, "Value": …}]`` into a dict."""
+    return {pair["Key"]: pair.get("Value", "") for pair in pairs or ()}
+
+
+def error_code(error: ClientError) -> str:
+    """Return the code of an AWS error, e.g. ``NoSuchEntity``."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def pages(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    """Yield the items of every page of a list call."""
+    if client.can_paginate(operation):
+        for page in client.get_paginator(operation).paginate(**arguments):
+            yield from page.get(key, [])
+    else:
+        yield from getattr(client, operation)(**arguments).get(key, [])
+
+
+def _ec2(kind: str, operation: str, key: str, identity: str, gone: tuple[str, ...] = (), **arguments: Any) -> Reader:
+    """Make the reader of an EC2 kind that is found by our tags."""
+
+    def read(aws: Aws) -> Iterator[Resource]:
+        filters = aws.environment.filters
+        for item in pages(aws.clients["ec2"], operation, key, Filters=filters, **arguments):
+            state = item.get("State")
+            if (state.get("Name") if isinstance(state, dict) else state) in gone:
+                continue
+            arn = aws.arn("ec2", f"{kind}/{item[identity]}")
+            yield Resource(f"ec2:{kind}", item[identity], arn, tags_of(item.get("Tags")), False, item)
+
+    return read
+
+
+def _instances(aws: Aws) -> Iterator[Resource]:
+    states = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped", "shutting-down"]}
+    filters = [*aws.environment.filters, states]
+    for reservation in pages(aws.clients["ec2"], "describe_instances", "Reservations", Filters=filters):
+        for item in reservation["Instances"]:
+            arn = aws.arn("ec2", f"instance/{item['InstanceId']}")
+            yield Resource("ec2:instance", item["InstanceId"], arn, tags_of(item.get("Tags")), False, item)
+
+
+def _key_pairs(aws: Aws) -> Iterator[Resource]:
+    names = [{"Name": "key-name", "Values": [aws.environment.name_prefix]}]
+    for item in pages(aws.clients["ec2"], "describe_key_pairs", "KeyPairs", Filters=names):
+        arn = aws.arn("ec2", f"key-pair/{item['KeyPairId']}")
+        yield Resource("ec2:key-pair", item["KeyName"], arn, tags_of(item.get("Tags")), True, item)
+
+
+def _launch_templates(aws: Aws) -> Iterator[Resource]:
+    names = [{"Name": "launch-template-name", "Values": [f"{aws.environment.name_prefix}-backend"]}]
+    for item in pages(aws.clients["ec2"], "describe_launch_templates", "LaunchTemplates", Filters=names):
+        arn = aws.arn("ec2", f"launch-template/{item['LaunchTemplateId']}")
+        yield Resource("ec2:launch-template", item["LaunchTemplateId"], arn, tags_of(item.get("Tags")), True, item)
+
+
+def _iam(aws: Aws) -> Iterator[Resource]:
+    iam, name = aws.clients["iam"], f"{aws.environment.name_prefix}-instance"
+    for kind, call, key, argument in (
+        ("role", iam.get_role, "Role", "RoleName"),
+        ("instance-profile", iam.get_instance_profile, "InstanceProfile", "InstanceProfileName"),
+    ):
+        try:
+            item = call(**{argument: name})[key]
+        except iam.exceptions.NoSuchEntityException:
+            continue
+        yield Resource(f"iam:{kind}", name, item["Arn"], tags_of(item.get("Tags")), True, item)
+
+
+def _secrets(aws: Aws) -> Iterator[Resource]:
+    prefix = f"{aws.environment.parameter_prefix}/"
+    filters = [{"Key": "name", "Values": [prefix]}]
+    # A secret that is scheduled for deletion is not listed: it is gone unless somebody restores it.
+    for item in pages(aws.clients["secretsmanager"], "list_secrets", "SecretList", Filters=filters):
+        yield Resource("secretsmanager:secret", item["Name"], item["ARN"], tags_of(item.get("Tags")), True, item)
+
+
+def _parameters(aws: Aws) -> Iterator[Resource]:
+    ssm = aws.clients["ssm"]
+    for item in pages(ssm, "get_parameters_by_path", "Parameters", Path=aws.environment.parameter_prefix):
+        tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=item["Name"])["TagList"]
+        arn = item.get("ARN") or aws.arn("ssm", f"parameter{item['Name']}")
+        yield Resource("ssm:parameter", item["Name"], arn, tags_of(tags), True, item)
+
+
+def _bucket(suffix: str) -> Reader:
+    def read(aws: Aws) -> Iterator[Resource]:
+        s3, name = aws.clients["s3"], f"{aws.environment.name_prefix}-{suffix}-{aws.account_id}"
+        try:
+            region = s3.head_bucket(Bucket=name).get("BucketRegion") or aws.environment.region
+            tags = tags_of(s3.get_bucket_tagging(Bucket=name)["TagSet"])
+        except ClientError as error:
+            code = error_code(error)
+            if code in ("404", "NoSuchBucket"):
+                return
+            if code == "NoSuchTagSet":
+                # S3 tags a bucket in a second call: an empty one without tags is what an interrupted run left.
+                empty = s3.list_objects_v2(Bucket=name, MaxKeys=1).get("KeyCount", 0) == 0
+                tags, region = (dict(aws.environment.tags) if empty else {}), aws.environment.region
+            elif code in ("403", "AccessDenied"):
+                # Bucket names are the whole world's: somebody else's account has this one.
+                tags, region = {}, ""
+            else:
+                raise
+        yield Resource("s3:bucket", name, f"arn:aws:s3:::{name}", tags, True, {"suffix": suffix, "region": region})
+
+    return read
+
+
+def _database(aws: Aws) -> Iterator[Resource]:
+    rds, name = aws.clients["rds"], aws.environment.name_prefix
+    try:
+        for item in rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]:
+            tags = tags_of(item.get("TagList"))
+            yield Resource("rds:db", item["DBInstanceIdentifier"], item["DBInstanceArn"], tags, True, item)
+    except rds.exceptions.DBInstanceNotFoundFault:
+        pass
+    try:
+        for item in rds.describe_db_subnet_groups(DBSubnetGroupName=name)["DBSubnetGroups"]:
+            arn = item["DBSubnetGroupArn"]
+            tags = tags_of(rds.list_tags_for_resource(ResourceName=arn)["TagList"])
+            yield Resource("rds:subgrp", item["DBSubnetGroupName"], arn, tags, True, item)
+    except rds.exceptions.DBSubnetGroupNotFoundFault:
+        pass
+
+
+def _database_snapshots(aws: Aws) -> Iterator[Resource]:
+    rds = aws.clients["rds"]
+    for item in pages(rds, "describe_db_snapshots", "DBSnapshots", SnapshotType="manual"):
+        tags = tags_of(item.get("TagList"))
+        yield Resource("rds:snapshot", item["DBSnapshotIdentifier"], item["DBSnapshotArn"], tags, False, item)
+
+
+def _load_balancer(aws: Aws) -> Iterator[Resource]:
+    elb, name = aws.clients["elbv2"], aws.environment.name_prefix
+    found: list[tuple[str, str, dict[str, Any]]] = []
+    try:
+        for item in elb.describe_load_balancers(Names=[name])["LoadBalancers"]:
+            arn = item["LoadBalancerArn"]
+            item["Listeners"] = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+            found.append(("loadbalancer", arn, item))
+    except elb.exceptions.LoadBalancerNotFoundException:
+        pass
+    try:
+        for item in elb.describe_target_groups(Names=[f"{name}-backend"])["TargetGroups"]:
+            arn = item["TargetGroupArn"]
+            health = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+            item["Targets"] = {target["Target"]["Id"]: target["TargetHealth"]["State"] for target in health}
+            found.append(("targetgroup", arn, item))
+    except elb.exceptions.TargetGroupNotFoundException:
+        pass
+    if not found:
+        return
+    described = elb.describe_tags(ResourceArns=[arn for _kind, arn, _item in found])["TagDescriptions"]
+    tags = {entry["ResourceArn"]: tags_of(entry["Tags"]) for entry in described}
+    for kind, arn, item in found:
+        name = item.get("LoadBalancerName") or item["TargetGroupName"]
+        yield Resource(f"elasticloadbalancing:{kind}", name, arn, tags.get(arn, {}), True, item)
+
+
+def _auto_scaling_group(aws: Aws) -> Iterator[Resource]:
+    name = f"{aws.environment.name_prefix}-backend"
+    groups = aws.clients["autoscaling"].describe_auto_scaling_groups(AutoScalingGroupNames=[name])
+    for item in groups["AutoScalingGroups"]:
+        tags = tags_of(item.get("Tags"))
+        yield Resource("autoscaling:autoScalingGroup", name, item["AutoScalingGroupARN"], tags, True, item)
+
+
+def _distributions(aws: Aws) -> Iterator[Resource]:
+    cloudfront = aws.clients["cloudfront"]
+    for page in cloudfront.get_paginator("list_distributions").paginate():
+        for item in page["DistributionList"].get("Items", []):
+            if item.get("Comment") != aws.environment.name_prefix:
+                continue
+            tags = tags_of(cloudfront.list_tags_for_resource(Resource=item["ARN"])["Tags"].get("Items"))
+            # Many may have the same comment: it is no name that we would collide with.
+            yield Resource("cloudfront:distribution", item["Id"], item["ARN"], tags, False, item)
+
+
+def _edge_parts(aws: Aws) -> Iterator[Resource]:
+    """Read the origin access control and the function: neither can carry tags, so their descriptions name the owner."""
+    cloudfront, environment = aws.clients["cloudfront"], aws.environment
+    controls = cloudfront.list_origin_access_controls().get("OriginAccessControlList", {}).get("Items", [])
+    for item in controls:
+        if item["Name"] == f"{environment.name_prefix}-frontend":
+            tags = _marked(environment, item.get("Description", ""))
+            arn = aws.arn("cloudfront", f"origin-access-control/{item['Id']}", region="")
+            yield Resource("cloudfront:origin-access-control", item["Id"], arn, tags, True, item)
+    for item in cloudfront.list_functions().get("FunctionList", {}).get("Items", []):
+        if item["Name"] == f"{environment.name_prefix}-spa":
+            tags = _marked(environment, item["FunctionConfig"].get("Comment", ""))
+            arn = item["FunctionMetadata"].get("FunctionARN") or aws.arn(
+                "cloudfront", f"function/{item['Name']}", region=""
+            )
+            yield Resource("cloudfront:function", item["Name"], arn, tags, True, item)
+
+
+def _marked(environment: Environment, description: str) -> dict[str, str]:
+    return {**environment.tags, LAYER_TAG: "edge"} if environment.marker in description else {}
+
+
+def _certificates(client: str) -> Reader:
+    def read(aws: Aws) -> Iterator[Resource]:
+        acm = aws.clients[client]
+        for item in pages(acm, "list_certificates", "CertificateSummaryList"):
+            tags = tags_of(acm.list_tags_for_certificate(CertificateArn=item["CertificateArn"]).get("Tags"))
+            yield Resource("acm:certificate", item["DomainName"], item["CertificateArn"], tags, False, item)
+
+    return read
+
+
+def _zones(aws: Aws) -> Iterator[Resource]:
+    """Find the zone with our records: a TXT record beside them names their owner, for records carry no tags."""
+    route53, owner = aws.clients["route53"], f'"{aws.environment.marker}"'
+    for zone in pages(route53, "list_hosted_zones", "HostedZones"):
+        zone_id = zone["Id"].rpartition("/")[2]
+        tags = route53.list_tags_for_resource(ResourceType="hostedzone", ResourceId=zone_id)["ResourceTagSet"]["Tags"]
+        records = list(pages(route53, "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=zone["Id"]))
+        domains = {
+            record["Name"].removeprefix("_vahana.").rstrip(".")
+            for record in records
+            if record["Type"] == "TXT"
+            and record["Name"].startswith("_vahana.")
+            and owner in (value["Value"] for value in record.get("ResourceRecords", []))
+        }
+        arn = f"arn:aws:route53:::hostedzone/{zone_id}"
+        found = {**zone, "ZoneId": zone_id, "Domains": sorted(domains), "Records": records}
+        yield Resource("route53:hostedzone", zone_id, arn, tags_of(tags), False, found)
+        for domain in sorted(domains):
+            for record in records:
+                name = record["Name"].rstrip(".")
+                if name == domain or (record["Type"] == "TXT" and name == f"_vahana.{domain}"):
+                    identity = f"{name} {record['Type']}"
+                    yield Resource(
+                        "route53:record",
+                        identity,
+                        f"{arn}/{name}/{record['Type']}",
+                        {**aws.environment.tags, LAYER_TAG: "dns"},
+                        False,
+                        {**record, "ZoneId": zone_id},
+                    )
+
+
+def _alarms(aws: Aws) -> Iterator[Resource]:
+    cloudwatch = aws.clients["cloudwatch"]
+    prefix = f"{aws.environment.name_prefix}-"
+    for item in pages(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix):
+        tags = tags_of(cloudwatch.list_tags_for_resource(ResourceARN=item["AlarmArn"])["Tags"])
+        # The prefix of prod is also the prefix of prod-2: only our tags say which of them is ours.
+        yield Resource("cloudwatch:alarm", item["AlarmName"], item["AlarmArn"], tags, False, item)
+
+
+def _topics(aws: Aws) -> Iterator[Resource]:
+    sns, prefix = aws.clients["sns"], aws.environment.name_prefix
+    for item in pages(sns, "list_topics", "Topics"):
+        arn = item["TopicArn"]
+        name = arn.rpartition(":")[2]
+        if name == prefix or name.startswith(f"{prefix}-"):
+            tags = tags_of(sns.list_tags_for_resource(ResourceArn=arn)["Tags"])
+            yield Resource("sns:topic", name, arn, tags, False, item)
+
+
+def _log_groups(aws: Aws) -> Iterator[Resource]:
+    logs = aws.clients["logs"]
+    prefix = f"{aws.environment.parameter_prefix}/"
+    for item in pages(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=prefix):
+        arn = item["arn"].removesuffix(":*")
+        tags = logs.list_tags_for_resource(resourceArn=arn)["tags"]
+        yield Resource("logs:log-group", item["logGroupName"], arn, tags, True, item)
+
+
+def _tagging(client: str) -> Reader:
+    """Make the reader of what the tagging API names in one region; its descriptions are empty."""
+
+    def read(aws: Aws) -> Iterator[Resource]:
+        filters = [{"Key": key, "Values": [value]} for key, value in aws.environment.tags.items()]
+        for item in pages(aws.clients[client], "get_resources", "ResourceTagMappingList", TagFilters=filters):
+            arn = item["ResourceARN"]
+            yield Resource(kind_of(arn), arn.rpartition("/")[2], arn, tags_of(item["Tags"]), False, {})
+
+    return read
+
+
+def kind_of(arn: str) -> str:
+    """Return the kind of an ARN as ``service:type``.
+
+    :raises ValueError: when ``arn`` has fewer than six parts.
+    """
+    _arn, _partition, service, _region, _account, resource = arn.split(":", 5)
+    separator = min((resource.find(mark) for mark in "/:" if mark in resource), default=-1)
+    if separator == -1:
+        # A bucket or a topic: the whole rest is its name.
+        return {"s3": "s3:bucket", "sns": "sns:topic", "sqs": "sqs:queue"}.get(service, f"{service}:{service}")
+    return f"{service}:{resource[:separator]}"
+
+
+#: The readers of the services' own lists; the certificates' and the tagging API's depend on the region.
+READERS: tuple[Reader, ...] = (
+    _ec2("vpc", "describe_vpcs", "Vpcs", "VpcId"),
+    _ec2("subnet", "describe_subnets", "Subnets", "SubnetId"),
+    _ec2("internet-gateway", "describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
+    _ec2("route-table", "describe_route_tables", "RouteTables", "RouteTableId"),
+    _ec2("security-group", "describe_security_groups", "SecurityGroups", "GroupId"),
+    _ec2("vpc-endpoint", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId", ("deleted",)),
+    _ec2(
+        "instance-connect-endpoint",
+        "describe_instance_connect_endpoints",
+        "InstanceConnectEndpoints",
+        "InstanceConnectEndpointId",
+        ("delete-complete",),
+    ),
+    _ec2("elastic-ip", "describe_addresses", "Addresses", "AllocationId"),
+    _ec2("volume", "describe_volumes", "Volumes", "VolumeId", ("deleting", "deleted")),
+    _ec2("image", "describe_images", "Images", "ImageId", ("deregistered",), Owners=["self"]),
+    _ec2("snapshot", "describe_snapshots", "Snapshots", "SnapshotId", OwnerIds=["self"]),
+    _instances,
+    _key_pairs,
+    _launch_templates,
+    _iam,
+    _secrets,
+    _parameters,
+    _bucket("releases"),
+    _bucket("frontend"),
+    _database,
+    _database_snapshots,
+    _load_balancer,
+    _auto_scaling_group,
+    _distributions,
+    _edge_parts,
+    _zones,
+    _alarms,
+    _topics,
+    _log_groups,
+)
+
+#: Kinds that READERS list themselves. Instances that ended and secrets that await their deletion stay in the tagging
+#: API for a while; listeners and rules live and die with their load balancer.
+LISTED = frozenset(
+    {
+        "ec2:vpc",
+        "ec2:subnet",
+        "ec2:internet-gateway",
+        "ec2:route-table",
+        "ec2:security-group",
+        "ec2:security-group-rule",
+        "ec2:vpc-endpoint",
+        "ec2:instance-connect-endpoint",
+        "ec2:elastic-ip",
+        "ec2:volume",
+        "ec2:image",
+        "ec2:snapshot",
+        "ec2:instance",
+        "ec2:network-interface",
+        "ec2:key-pair",
+        "ec2:launch-template",
+        *(f"iam:{kind}" for kind in ("role", "instance-profile")),
+        *(f"elasticloadbalancing:{kind}" for kind in ("loadbalancer", "targetgroup", "listener", "listener-rule")),
+        *(f"rds:{kind}" for kind in ("db", "subgrp", "snapshot")),
+        "secretsmanager:secret",
+        "ssm:parameter",
+        "s3:bucket",
+        "autoscaling:autoScalingGroup",
+        "cloudfront:distribution",
+        "acm:certificate",
+        "route53:hostedzone",
+        "cloudwatch:alarm",
+        "sns:topic",
+        "logs:log-group",
+    }
+)
+
+_SERVICES = (
+    "acm",
+    "autoscaling",
+    "cloudfront",
+    "cloudwatch",
+    "ec2",
+    "elbv2",
+    "iam",
+    "logs",
+    "rds",
+    "route53",
+    "s3",
+    "secretsmanager",
+    "sns",
+    "ssm",
+    "sts",
+)
+
+
+def make_clients(session: boto3.Session, region: str) -> dict[str, Any]:
+    """Make every client. One after the other: making them in threads is not safe, using them is."""
+    config = Config(
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": 5},
+        max_pool_connections=8,
+    )
+    clients: dict[str, Any] = {
+        service: session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
+        for service in _SERVICES
+    }
+    clients["tagging"] = session.client("resourcegroupstaggingapi", region_name=region, config=config)
+    if region != GLOBAL_REGION:
+        clients["acm global"] = session.client("acm", region_name=GLOBAL_REGION, config=config)
+        clients["tagging global"] = session.client("resourcegroupstaggingapi", region_name=GLOBAL_REGION, config=config)
+    return clients
+
+
+def discover(environment: Environment, session: boto3.Session | None = None) -> dict[str, Any]:
+    """Read the live state of ``environment``.
+
+    :raises botocore.exceptions.ClientError: when AWS refuses a call.
+    :raises botocore.exceptions.BotoCoreError: when AWS cannot be reached.
+    """
+    clients = make_clients(session or boto3.Session(), environment.region)
+    aws = Aws(environment, clients, clients["sts"].get_caller_identity()["Account"])
+    readers = [*READERS, _certificates("acm"), _tagging("tagging")]
+    if environment.region != GLOBAL_REGION:
+        readers += [_certificates("acm global"), _tagging("tagging global")]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        found = [resource for answer in pool.map(lambda reader: list(reader(aws)), readers) for resource in answer]
+    return assemble(aws, found)
+
+
+def assemble(aws: Aws, found: Iterable[Resource]) -> dict[str, Any]:
+    """Put what was found into a ``stack``."""
+    environment = aws.environment
+    ours: dict[str, list[Resource]] = {}
+    stack = copy.deepcopy(EMPTY)
+    stack["account_id"], stack["region"] = aws.account_id, environment.region
+    own_arns: set[str] = set()
+    for resource in found:
+        if not owned_by(resource.tags, environment.tags):
+            if resource.unique:
+                message = foreign_message(resource.kind, resource.id, environment.tags)
+                stack["foreign"].append({**resource.listed(), "message": message})
+            if resource.kind == "route53:hostedzone":
+                ours.setdefault("zone", []).append(resource)
+            continue
+        if not resource.description and resource.kind in LISTED:
+            continue
+        if resource.arn in own_arns:
+            continue
+        own_arns.add(resource.arn)
+        if resource.kind == "route53:hostedzone":
+            ours.setdefault("zone", []).append(resource)
+        ours.setdefault(resource.kind, []).append(resource)
+        kept = resource.tags.get(RETAIN_TAG) == "true"
+        stack["retained" if kept else "resources"].append(resource.listed())
+    for fill in (_fill_small, _fill_network, _fill_data, _fill_compute, _fill_edge):
+        fill(stack, ours, environment)
+    stack["resources"].sort(key=lambda entry: (entry["service"], entry["type"], entry["id"]))
+    return stack
+
+
+Found = Mapping[str, list[Resource]]
+
+
+def _one(ours: Found, kind: str) -> Mapping[str, Any]:
+    """Return the description of the only resource of a kind, an empty one when there is none."""
+    found = ours.get(kind, [])
+    return found[0].description if found else {}
+
+
+def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
+    """Fill in parameters, identity, storage and monitoring."""
+    values = {
+        resource.id.removeprefix(f"{environment.parameter_prefix}/"): resource.description["Value"]
+        for resource in ours.get("ssm:parameter", [])
+    }
+    tiers = [resource.tags.get("vahana:tier", "") for found in ours.values() for resource in found]
+    # A run that broke off before it wrote the parameter has tagged what it made.
+    stack["tier"] = values.get("tier") or next(filter(None, tiers), "")
+    stack["release"] = values.get("release", "")
+    role, profile = _one(ours, "iam:role"), _one(ours, "iam:instance-profile")
+    secrets = {resource.id.rpartition("/")[2]: resource.arn for resource in ours.get("secretsmanager:secret", [])}
+    stack["identity"].update(
+        instance_role_name=role.get("RoleName", ""),
+        instance_role_arn=role.get("Arn", ""),
+        instance_profile_name=profile.get("InstanceProfileName", ""),
+        instance_profile_arn=profile.get("Arn", ""),
+        key_name=_one(ours, "ec2:key-pair").get("KeyName", ""),
+        database_secret_arn=secrets.get("database", ""),
+        backend_secret_arn=secrets.get("backend", ""),
+    )
+    for bucket in ours.get("s3:bucket", []):
+        stack["storage"][f"{bucket.description['suffix']}_bucket"] = bucket.id
+        if bucket.description["suffix"] == "frontend":
+            domain = f"{bucket.id}.s3.{bucket.description['region']}.amazonaws.com"
+            stack["storage"]["frontend_bucket_domain"] = domain
+    topics = ours.get("sns:topic", [])
+    stack["monitoring"].update(
+        topic_arn=topics[0].arn if topics else "",
+        alarm_names=sorted(resource.id for resource in ours.get("cloudwatch:alarm", [])),
+    )
+
+
+def _fill_network(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
+    vpc = _one(ours, "ec2:vpc")
+    subnets = sorted(ours.get("ec2:subnet", []), key=lambda subnet: str(subnet.description["AvailabilityZone"]))
+    groups = ours.get("ec2:security-group", [])
+    stack["network"].update(
+        vpc_id=vpc.get("VpcId", ""),
+        vpc_cidr=vpc.get("CidrBlock", ""),
+        internet_gateway_id=_one(ours, "ec2:internet-gateway").get("InternetGatewayId", ""),
+        route_table_ids=sorted(resource.id for resource in ours.get("ec2:route-table", [])),
+        security_group_ids={
+            str(group.description["GroupName"]).removeprefix(f"{environment.name_prefix}-").replace("-", "_"): group.id
+            for group in groups
+        },
+        connect_endpoint_id=_one(ours, "ec2:instance-connect-endpoint").get("InstanceConnectEndpointId", ""),
+    )
+    for purpose in ("public", "private", "database"):
+        of_purpose = [subnet for subnet in subnets if subnet.tags.get("vahana:subnet") == purpose]
+        stack["network"][f"{purpose}_subnet_ids"] = [subnet.id for subnet in of_purpose]
+    zones = (str(subnet.description["AvailabilityZone"]) for subnet in subnets)
+    stack["network"]["availability_zones"] = list(dict.fromkeys(zones))
+
+
+def _fill_data(stack: dict[str, Any], ours: Found, _environment: Environment) -> None:
+    """Fill in the database and the load balancer."""
+    database, balancer, targets = (
+        _one(ours, kind) for kind in ("rds:db", "elasticloadbalancing:loadbalancer", "elasticloadbalancing:targetgroup")
+    )
+    endpoint = database.get("Endpoint") or {}
+    stack["database"].update(
+        identifier=database.get("DBInstanceIdentifier", ""),
+        arn=database.get("DBInstanceArn", ""),
+        status=database.get("DBInstanceStatus", ""),
+        address=endpoint.get("Address", ""),
+        port=endpoint.get("Port", ""),
+        name=database.get("DBName", ""),
+        subnet_group=_one(ours, "rds:subgrp").get("DBSubnetGroupName", ""),
+        instance_class=database.get("DBInstanceClass", ""),
+        allocated_storage=database.get("AllocatedStorage", ""),
+        multi_az=database.get("MultiAZ", ""),
+        engine_version=database.get("EngineVersion", ""),
+    )
+    stack["load_balancer"].update(
+        arn=balancer.get("LoadBalancerArn", ""),
+        name=balancer.get("LoadBalancerName", ""),
+        dns_name=balancer.get("DNSName", ""),
+        zone_id=balancer.get("CanonicalHostedZoneId", ""),
+        listener_arns={item["Protocol"].lower(): item["ListenerArn"] for item in balancer.get("Listeners", [])},
+        target_group_arn=targets.get("TargetGroupArn", ""),
+        targets=targets.get("Targets", {}),
+    )
+
+
+def _fill_compute(stack: dict[str, Any], ours: Found, _environment: Environment) -> None:
+    """Fill in the instances, their group and the image they start from."""
+    by_role: dict[str, list[Resource]] = {}
+    for resource in sorted(ours.get("ec2:instance", []), key=lambda resource: resource.id):
+        if resource.description["State"]["Name"] in ("pending", "running"):
+            by_role.setdefault(resource.tags.get(ROLE_TAG, ""), []).append(resource)
+    backends = by_role.get("backend", [])
+    address = _one(ours, "ec2:elastic-ip")
+    targets = stack["load_balancer"]["targets"]
+    group = _one(ours, "autoscaling:autoScalingGroup")
+    lifecycle = {item["InstanceId"]: item["LifecycleState"] for item in group.get("Instances", [])}
+    stack["compute"].update(
+        auto_scaling_group=group.get("AutoScalingGroupName", ""),
+        launch_template_id=_one(ours, "ec2:launch-template").get("LaunchTemplateId", ""),
+        instance_ids=[resource.id for resource in backends],
+        instances=[
+            {
+                "id": resource.id,
+                "type": resource.description.get("InstanceType", ""),
+                "state": resource.description["State"]["Name"],
+                "availability_zone": resource.description.get("Placement", {}).get("AvailabilityZone", ""),
+                "private_address": resource.description.get("PrivateIpAddress", ""),
+                "image_id": resource.description.get("ImageId", ""),
+                "health": targets.get(resource.id, ""),
+                "lifecycle": lifecycle.get(resource.id, ""),
+            }
+            for resource in backends
+        ],
+        elastic_ip=address.get("PublicIp", ""),
+        allocation_id=address.get("AllocationId", ""),
+    )
+    images = [resource for resource in ours.get("ec2:image", []) if resource.description.get("State") == "available"]
+    images.sort(key=lambda resource: str(resource.description.get("CreationDate", "")))
+    wanted = next(
+        (
+            str(resource.description["Value"])
+            for resource in ours.get("ssm:parameter", [])
+            if resource.id.rpartition("/")[2] == "image"
+        ),
+        "",
+    )
+    current = [resource for resource in images if resource.tags.get("vahana:image") == wanted] or images
+    if current:
+        image = current[-1]
+        stack["image"].update(
+            ami_id=image.id,
+            name=image.description.get("Name", ""),
+            hash=image.tags.get("vahana:image", ""),
+        )
+    stack["image"].update(
+        builder_instance_ids=[resource.id for resource in by_role.get("image-builder", [])],
+        snapshot_ids=sorted(resource.id for resource in ours.get("ec2:snapshot", [])),
+    )
+
+
+def _fill_edge(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
+    """Fill in the distribution, the certificates and the DNS records."""
+    distribution = _one(ours, "cloudfront:distribution")
+    stack["edge"].update(
+        distribution_id=distribution.get("Id", ""),
+        distribution_arn=distribution.get("ARN", ""),
+        domain_name=distribution.get("DomainName", ""),
+        origin_access_control_id=_one(ours, "cloudfront:origin-access-control").get("Id", ""),
+        function_name=_one(ours, "cloudfront:function").get("Name", ""),
+    )
+    for certificate in ours.get("acm:certificate", []):
+        region = certificate.arn.split(":")[3]
+        if region == GLOBAL_REGION:
+            stack["edge"]["certificate_arn"] = certificate.arn
+        if region == environment.region:
+            stack["edge"]["load_balancer_certificate_arn"] = certificate.arn
+    for zone in ours.get("zone", []):
+        if zone.description.get("Domains") or owned_by(zone.tags, environment.tags):
+            stack["dns"].update(zone_id=zone.id, zone_name=str(zone.description.get("Name", "")).rstrip("."))
+    stack["dns"]["records"] = [
+        {"name": str(item["Name"]).rstrip("."), "type": item["Type"], "zone_id": item["ZoneId"]}
+        for item in (resource.description for resource in ours.get("route53:record", []))
+    ]
