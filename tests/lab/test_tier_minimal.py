@@ -95,15 +95,15 @@ def test_the_host_comes_back_by_itself_after_a_reboot(url: str, aws: Callable[[s
 def test_destroy_asks_for_the_environments_name(url: str) -> None:
     refused = playbook("playbooks/destroy.yml", "-e", "confirm=wrong", check=False)
     assert refused.code != 0
-    assert "-e confirm=prod" in refused.output
+    assert "-e confirm=vahanhelp-prod" in refused.output
     assert _get(f"{url}/api/health")["status"] == "ok"
 
 
 def test_destroy_leaves_nothing(url: str, aws: Callable[[str], Any]) -> None:
-    playbook("playbooks/destroy.yml", "-e", "confirm=prod")
+    playbook("playbooks/destroy.yml", "-e", "confirm=vahanhelp-prod")
     left = aws("resourcegroupstaggingapi").get_resources(TagFilters=[{"Key": "vahana:app"}])
     assert left["ResourceTagMappingList"] == []
-    again = playbook("playbooks/destroy.yml", "-e", "confirm=prod")
+    again = playbook("playbooks/destroy.yml", "-e", "confirm=vahanhelp-prod")
     assert all(recap["changed"] == 0 for recap in again.recaps())
     hosts = run("ansible-inventory", "-i", "inventories/lab", "--graph")
     assert "tier_minimal" not in hosts.output
