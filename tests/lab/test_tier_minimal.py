@@ -29,7 +29,7 @@ def minimal(lab: None) -> None:
     seen = ""
     for line in process.stdout:
         seen += line
-        if "[network :" in line and "subnet" in line.lower():
+        if "network :" in line and "subnet" in line.lower():
             os.killpg(process.pid, signal.SIGKILL)
             break
     assert process.wait() == -signal.SIGKILL, seen[-3000:]
