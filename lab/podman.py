@@ -232,9 +232,18 @@ def image_exists(image: str) -> bool:
     return podman("image", "exists", image, check=False).returncode == 0
 
 
-def image_rm(image: str) -> None:
-    """Remove an image; none of that name is fine."""
-    podman("image", "rm", "--force", "--ignore", image)
+def images(repository: str) -> list[str]:
+    """The images of a repository, as repository:tag."""
+    shown = podman("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={repository}").stdout
+    return shown.split()
+
+
+def image_rm(image: str) -> bool:
+    """Remove an image; say whether it is gone: one that containers use stays (force would remove them too)."""
+    done = podman("image", "rm", "--ignore", image, check=False)
+    if done.returncode != 0 and "in use" not in done.stderr:
+        raise PodmanError(f"podman image rm: {done.stderr.strip()}")
+    return done.returncode == 0
 
 
 def networks() -> dict[str, IPv4Network]:

@@ -66,7 +66,7 @@ class ImageError(RuntimeError):
 def recipe_hash() -> str:
     """Hash of everything that decides what is in the images (12 hex digits)."""
     digest = hashlib.sha256()
-    sources = [path for path in sorted(HERE.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    sources = [path for path in sorted(HERE.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
     for path in (*sources, *_extra_certificates()):
         digest.update(f"{path.name}\0".encode() + path.read_bytes())
     digest.update(repr(sorted(ENVIRONMENT.items())).encode())
@@ -192,6 +192,8 @@ def _bootstrap(work: Path) -> Path:
         '--customize-hook=chroot "$1" update-ca-certificates',
         # Each host makes its own at its first boot.
         '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/hostname; : > "$1"/etc/machine-id',
+        # /usr is as new as these say: no work on caches at the first boot.
+        '--customize-hook=touch "$1"/etc/.updated "$1"/var/.updated',
         # A console nobody types at; the disk checks have no disk.
         '--customize-hook=chroot "$1" systemctl mask console-getty.service getty.target'
         " e2scrub_reap.service fstrim.timer systemd-udevd.service",

@@ -1,0 +1,237 @@
+"""The command `lab`: a local AWS whose instances, load balancers and databases are real."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+from lab import api, image, machine, podman, process, settings
+
+START_SECONDS = 60
+STOP_SECONDS = 60
+LOG_LINES = 200
+
+
+class LabError(RuntimeError):
+    """What went wrong and how to mend it, in one line."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (LabError, image.ImageError, podman.PodmanError, machine.MachineError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lab", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, function, text in (
+        ("up", _up, "start the lab and wait until it answers; a second time does nothing"),
+        ("down", _down, "stop the lab and discard the account: no host, network or process stays"),
+        ("restart", _restart, "restart the lab's process; the account and its hosts stay"),
+        ("status", _status, "show whether the lab runs, where it answers and what is in it"),
+    ):
+        commands.add_parser(name, help=text, description=text).set_defaults(command=function)
+    text = "show what the lab's process wrote"
+    logs = commands.add_parser("logs", help=text, description=text)
+    logs.add_argument("-f", "--follow", action="store_true", help="go on showing what is added")
+    logs.set_defaults(command=_logs)
+    text = "be the lab's process, in the foreground (`lab up` runs it in the background)"
+    commands.add_parser("serve", help=text, description=text).set_defaults(command=_serve)
+    return parser
+
+
+def _up(options: argparse.Namespace) -> None:
+    _require_root()
+    if (pid := process.running()) is None:
+        _require_machine()
+        image.ensure(say=print)
+        _clean_leftovers()
+        pid = _start()
+    _wait_ready(pid)
+    print(_addresses())
+
+
+def _down(options: argparse.Namespace) -> None:
+    _require_root()
+    _stop()
+    _remove_all()
+    shutil.rmtree(settings.home() / "objects", ignore_errors=True)
+    settings.state_file().unlink(missing_ok=True)
+    print("the lab is down: nothing of it runs")
+
+
+def _restart(options: argparse.Namespace) -> None:
+    _require_root()
+    _stop()
+    _up(options)
+
+
+def _status(options: argparse.Namespace) -> None:
+    pid = process.running()
+    if pid is None:
+        raise LabError("the lab does not run; start it: lab up")
+    print(f"the lab runs (pid {pid}, {_resident(pid):.0f} MiB)")
+    print(_addresses())
+    if os.geteuid() == 0:
+        kinds = Counter(each.labels.get("vahana.kind", "other") for each in podman.containers().values())
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "none"
+        print(f"containers  {found}")
+
+
+def _logs(options: argparse.Namespace) -> None:
+    if not settings.log_file().exists():
+        raise LabError("there is no log: the lab never ran; start it: lab up")
+    follow = ["--follow"] if options.follow else []
+    subprocess.run(["tail", f"--lines={LOG_LINES}", *follow, str(settings.log_file())], check=False)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    _require_root()
+    # moto reads its environment when it is imported, which takes a second: here alone.
+    api.configure()
+    from lab import daemon
+
+    try:
+        daemon.serve()
+    except (process.AlreadyRunningError, daemon.StateError) as error:
+        raise LabError(str(error)) from error
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise LabError("the lab needs root, for it makes networks and containers: run it with sudo")
+
+
+def _require_machine() -> None:
+    """Refuse early and in one line what would fail later: a missing tool, a port that somebody else holds."""
+    if missing := machine.missing_tools():
+        raise LabError(f"not installed: {' '.join(missing)}; run: apt install {' '.join(missing)}")
+    for address, port, what in (
+        (settings.LOOPBACK, settings.API_PORT, "the API"),
+        (settings.METADATA_ADDRESS, settings.API_PORT, "the API"),
+        (settings.METADATA_ADDRESS, settings.METADATA_PORT, "instance metadata"),
+        (settings.RESOLVER_ADDRESS, settings.DNS_PORT, "DNS"),
+        (settings.LOOPBACK, settings.FRONT_DOOR_PORT, "the front door"),
+    ):
+        if holder := machine.holder_of_port(address, port):
+            raise LabError(f"port {port} of {address} ({what}) is held by {holder}: stop that process")
+
+
+def _clean_leftovers() -> None:
+    """A lab that died without its state left containers that nobody knows any more."""
+    if not settings.state_file().exists() and (podman.containers() or podman.networks() or machine.blackholes()):
+        print("cleaning up after a lab that died")
+        _remove_all()
+
+
+def _remove_all() -> None:
+    """Remove every host, network, route and address of the lab, hosts first: nothing may send to a missing bridge."""
+    for name in podman.containers():
+        podman.rm(name)
+    for name in podman.networks():
+        podman.network_rm(name)
+    for network in machine.blackholes():
+        machine.remove_blackhole(network)
+    machine.remove_addresses()
+
+
+def _start() -> int:
+    settings.home().mkdir(parents=True, exist_ok=True)
+    log = settings.log_file()
+    if log.exists():
+        log.replace(log.with_suffix(".1.log"))
+    with log.open("w") as output:
+        started = subprocess.Popen(
+            [sys.executable, "-m", "lab.cli", "serve"],
+            cwd=Path(__file__).parent.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    return started.pid
+
+
+def _wait_ready(pid: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if not _alive(pid):
+            raise LabError(f"the lab ended while starting: {_last_error()} (whole log: lab logs)")
+        if "lab: ready" in settings.log_file().read_text(errors="replace") and _answers():
+            return
+        time.sleep(0.1)
+    raise LabError(f"the lab did not answer within {START_SECONDS} s; look at its log: lab logs")
+
+
+def _answers() -> bool:
+    try:
+        with urllib.request.urlopen(f"{settings.API_URL}/moto-api/data.json", timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _stop() -> None:
+    pid = process.running()
+    if pid is None:
+        return
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while process.running() == pid:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            print(f"the lab did not stop within {STOP_SECONDS} s and was killed", file=sys.stderr)
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        # A child that ended stays a zombie, which still has a process id, until it is waited for.
+        os.waitpid(pid, os.WNOHANG)
+    return Path(f"/proc/{pid}").exists()
+
+
+def _last_error() -> str:
+    lines = [line for line in settings.log_file().read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].removeprefix("error: ") if lines else "it said nothing"
+
+
+def _resident(pid: int) -> float:
+    """MiB of memory that a process holds."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def _addresses() -> str:
+    return "\n".join(
+        (
+            f"front door  {settings.FRONT_DOOR_URL}",
+            f"API         {settings.API_URL}  (AWS_ENDPOINT_URL; any access key)",
+            f"hosts see   metadata {settings.METADATA_ADDRESS}, DNS {settings.RESOLVER_ADDRESS}",
+            f"log         {settings.log_file()}",
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

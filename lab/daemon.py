@@ -1,0 +1,76 @@
+"""The lab's one process: the API, what hosts ask (metadata, names), the front door, and the reconcilers."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from typing import Protocol
+
+from lab import api, imds, machine, moto_patches, process, settings, state
+from lab.reconcilers.base import Reconciler
+from lab.reconcilers.databases import Databases
+from lab.reconcilers.images import Images
+from lab.reconcilers.instances import Instances
+from lab.reconcilers.load_balancers import LoadBalancers
+from lab.reconcilers.networks import Networks
+from lab.state import StateError as StateError
+
+_log = logging.getLogger("lab")
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Service(Protocol):
+    """Something that listens."""
+
+    def start(self) -> None:
+        """Begin to answer."""
+
+    def close(self) -> None:
+        """Stop answering."""
+
+
+def serve() -> None:
+    """Be the lab until a signal says stop."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    held = process.lock()
+    stop = threading.Event()
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: stop.set())
+
+    machine.add_addresses()
+    moto_patches.apply_all()
+    _log.info("state loaded" if state.load(settings.home()) else "an empty account")
+    saver = state.Saver(settings.home())
+    reconcilers = make_reconcilers()
+
+    def changed() -> None:
+        saver.changed()
+        for reconciler in reconcilers:
+            reconciler.wake()
+
+    services = make_services(changed)
+    saver.start()
+    for part in (*services, *reconcilers):
+        part.start()
+    _log.info("ready")
+    stop.wait()
+
+    _log.info("stopping")
+    for part in (*reversed(reconcilers), *reversed(services)):
+        part.close()
+    saver.close()
+    held.close()
+
+
+def make_reconcilers() -> list[Reconciler]:
+    """The reconcilers, in the order in which what they make is needed."""
+    return [Networks(), Instances(), Images(), LoadBalancers(), Databases()]
+
+
+def make_services(changed: api.Changed) -> list[Service]:
+    """Everything that listens."""
+    return [api.Api(changed), imds.MetadataService()]

@@ -1,0 +1,85 @@
+"""Each AMI made from an instance is that host's file system."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lab import podman, settings
+from lab.moto_patches import ec2
+from lab.moto_patches.ec2 import State
+from lab.reconcilers.base import Reconciler
+from lab.reconcilers.instances import held
+
+REPOSITORY = "localhost/vahana-lab/ami"
+
+FIRST_BOOT = (
+    "var/lib/cloud",
+    "var/log/cloud-init.log",
+    "var/log/cloud-init-output.log",
+    "var/log/journal",
+)
+"""What makes a boot a later boot; and below, files of a host's own identity."""
+
+
+class Images(Reconciler):
+    """Saves the hosts that CreateImage names, and removes images whose AMI and hosts are gone."""
+
+    name = "images"
+
+    def reconcile(self) -> None:
+        """Make the pending images, drop the needless ones."""
+        known = {ami.id: ami for backend in ec2.backends() for ami in list(backend.amis.values())}
+        for ami in known.values():
+            if ami.state == "pending":
+                try:
+                    self._save(ami)
+                except Exception as error:
+                    ami.state = "failed"
+                    ami.state_reason = {"Code": "Server.InternalError", "Message": str(error)}
+                    self.log.warning("%s: %s", ami.id, error)
+                else:
+                    ami.state = "available"
+                    self.log.info("%s made from %s", ami.id, ami.instance_id)
+        for image in podman.images(REPOSITORY):
+            if image.removeprefix(f"{REPOSITORY}:") not in known:
+                podman.image_rm(image)
+
+    def _save(self, ami: Any) -> None:
+        host = ec2.host_name(ami.instance)
+        running = ec2.state_of(ami.instance) is State.RUNNING
+        restart = running and not ami.creation["no_reboot"]
+        raw, image = f"{REPOSITORY}:{ami.id}-raw", ec2.host_image(ami)
+        held.add(ami.instance_id)
+        try:
+            if restart:
+                podman.stop(host)
+            podman.commit(host, raw)
+        finally:
+            if restart:
+                podman.start(host)
+            held.discard(ami.instance_id)
+        _make_first_boot(raw, image, f"{settings.NAME_PREFIX}{ami.id}")
+
+
+def _make_first_boot(raw: str, image: str, scratch: str) -> None:
+    """Take from a saved file system what made that host itself: cloud-init's memory, host keys, machine id."""
+    podman.podman("create", "--name", scratch, "--label", f"{settings.LABEL}=1", "--network", "none", raw)
+    try:
+        root = Path(podman.podman("mount", scratch).stdout.strip())
+        for name in FIRST_BOOT:
+            path = root / name
+            if path.is_dir():
+                shutil.rmtree(path)
+                path.mkdir()
+            else:
+                path.unlink(missing_ok=True)
+        for key in (root / "etc/ssh").glob("ssh_host_*"):
+            key.unlink()
+        (root / "etc/machine-id").write_text("")
+        podman.podman("umount", scratch)
+        podman.commit(scratch, image)
+    finally:
+        podman.rm(scratch)
+        podman.image_rm(raw)

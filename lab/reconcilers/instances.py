@@ -1,0 +1,149 @@
+"""Each instance is a host: a container that runs systemd and meets its instance metadata at boot."""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Network
+from typing import Any
+
+from lab import podman
+from lab.moto_patches import ec2
+from lab.moto_patches.ec2 import State
+from lab.reconcilers import networks
+from lab.reconcilers.base import Reconciler
+
+REBOOT_EXIT_CODE = 133
+"""What systemd exits with in a container on `reboot`."""
+SHUTDOWN_SECONDS = 10
+"""How long a host may take to shut down before it is killed."""
+
+held: set[str] = set()
+"""Instances whose host is down for a moment because an image is made of it: not a death."""
+
+
+class Instances(Reconciler):
+    """Starts, stops, restarts and removes hosts as the API asks, and tells the API when one died or halted."""
+
+    name = "instances"
+    interval = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix=self.name)
+        self._busy: set[str] = set()
+
+    def close(self) -> None:
+        """Stop after what is under way."""
+        super().close()
+        self._pool.shutdown()
+
+    def reconcile(self) -> None:
+        """Compare each instance with its container."""
+        instances = {ec2.host_name(instance): instance for instance in ec2.all_instances()}
+        hosts = podman.containers({"vahana.kind": "host"})
+        for name, instance in instances.items():
+            host = hosts.get(name)
+            if instance.id in self._busy | held or (host is None and ec2.state_of(instance) is State.TERMINATED):
+                continue
+            self._step(instance, host.state if host else None)
+        for name in hosts.keys() - instances.keys():
+            podman.rm(name)
+        ec2.forget_terminated()
+
+    def _step(self, instance: Any, found: str | None) -> None:
+        """Do what brings one instance nearer to its state; long acts go to a thread of their own."""
+        match ec2.state_of(instance):
+            case State.PENDING:
+                self._begin(instance, self._start, found)
+            case State.STOPPING:
+                self._begin(instance, self._stop, found)
+            case State.SHUTTING_DOWN | State.TERMINATED:
+                self._begin(instance, self._remove)
+            case State.RUNNING if found != "running":
+                self._died(instance, found)
+            case State.RUNNING if getattr(instance, "reboot_wanted", False):
+                instance.reboot_wanted = False
+                self._begin(instance, self._restart)
+            case State.RUNNING if getattr(instance, "reachability", None) != "passed":
+                if _answers(instance.private_ip):
+                    instance.reachability = "passed"
+
+    def _begin(self, instance: Any, act: Any, *arguments: Any) -> None:
+        def work() -> None:
+            try:
+                act(instance, *arguments)
+            except Exception as error:
+                self.log.warning("%s: %s", instance.id, error)
+            finally:
+                self._busy.discard(instance.id)
+                self.wake()
+
+        self._busy.add(instance.id)
+        self._pool.submit(work)
+
+    def _start(self, instance: Any, found: str | None) -> None:
+        name = ec2.host_name(instance)
+        instance.reachability = "initializing"
+        if found is None:
+            vpc = instance.ec2_backend.get_vpc(instance.vpc_id)
+            networks.ensure(ec2.network_name(vpc.id), IPv4Network(vpc.cidr_block, strict=False))
+            # What a failed attempt left would hold the name.
+            podman.rm(name)
+            podman.run(
+                name,
+                instance.host_image,
+                network=ec2.network_name(vpc.id),
+                address=instance.private_ip,
+                hostname=f"ip-{instance.private_ip.replace('.', '-')}",
+                labels={"vahana.kind": "host", "vahana.instance": instance.id},
+                systemd=True,
+                # A terminal makes /dev/console exist: what EC2 gives as console output.
+                options=("--tty",),
+            )
+        elif found != "running":
+            podman.start(name)
+        if ec2.state_of(instance) is State.PENDING:
+            ec2.set_state(instance, State.RUNNING)
+            instance.state_reason.code = instance.state_reason.message = ""
+            self.log.info("%s runs at %s", instance.id, instance.private_ip)
+
+    def _stop(self, instance: Any, found: str | None) -> None:
+        if found == "running":
+            podman.stop(ec2.host_name(instance), SHUTDOWN_SECONDS)
+        if ec2.state_of(instance) is State.STOPPING:
+            ec2.set_state(instance, State.STOPPED)
+            self.log.info("%s stopped", instance.id)
+
+    def _restart(self, instance: Any) -> None:
+        instance.reachability = "initializing"
+        podman.restart(ec2.host_name(instance), SHUTDOWN_SECONDS)
+
+    def _remove(self, instance: Any) -> None:
+        podman.rm(ec2.host_name(instance))
+        ec2.set_state(instance, State.TERMINATED)
+        self.log.info("%s terminated", instance.id)
+
+    def _died(self, instance: Any, found: str | None) -> None:
+        """Tell a restart and a shutdown from inside from a host that was killed."""
+        details = podman.inspect(ec2.host_name(instance)) if found else None
+        code = details["State"]["ExitCode"] if details else None
+        if code == REBOOT_EXIT_CODE:
+            self._begin(instance, self._restart)
+        elif code == 0 and instance.instance_initiated_shutdown_behavior == "terminate":
+            instance.terminate()
+        elif code == 0:
+            instance.stop()
+            instance.state_reason.code = "Client.InstanceInitiatedShutdown"
+            instance.state_reason.message = "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
+        elif getattr(instance, "reachability", None) != "failed":
+            instance.reachability = "failed"
+            self.log.warning("%s: its host died (exit code %s)", instance.id, code)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with socket.create_connection((address, 22), timeout=0.3):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,229 @@
+"""The API's state on disk: one pickle of all of moto's backends together, so that what refers to each other still does.
+
+Not everything in moto can be pickled as it is: locks are made anew, functions that live in no module are taken apart,
+and the contents of S3 objects are files of their own, written once.
+"""
+
+from __future__ import annotations
+
+import logging
+import marshal
+import pickle
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import moto
+from moto.backends import get_backend
+from moto.core.base_backend import AccountSpecificBackend, BackendDict
+from moto.s3.models import FakeKey
+
+FORMAT = [1, moto.__version__, list(sys.version_info[:2])]
+"""Functions are stored as byte code and moto's classes by name: a state fits only the versions that wrote it."""
+
+ATTEMPTS = 50
+"""Tries to save while requests change what is being saved."""
+SETTLE_SECONDS = 1.0
+"""How long to wait after a change before saving: a playbook makes many at once."""
+
+PARTITION = "aws"
+
+_log = logging.getLogger("lab.state")
+_Lock, _RLock = type(threading.Lock()), type(threading.RLock())
+
+
+class StateError(RuntimeError):
+    """The state cannot be read; the text says why and what to do."""
+
+
+class _Content:
+    """Stands for the content of an S3 object, which is in a file of this name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: Any, objects: Path) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._objects = objects
+        self.kept: set[str] = set()
+
+    def persistent_id(self, value: Any) -> Any:
+        if isinstance(value, _Content):
+            return ("content", value.name)
+        if isinstance(value, BackendDict):
+            return ("service", value.service_name)
+        if isinstance(value, AccountSpecificBackend):
+            return ("account", value.service_name, value.account_id)
+        return None
+
+    def reducer_override(self, value: Any) -> Any:
+        match value:
+            case _Lock() | _RLock() | threading.Event():
+                return _fresh, (type(value).__name__,)
+            case threading.Condition():
+                return _fresh, ("Condition",)
+            case FakeKey() if not value.disposed:
+                return FakeKey.__new__, (FakeKey,), self._key_state(value)
+            case weakref.ReferenceType():
+                return _reference, (value(),)
+            case types.FunctionType() if "<locals>" in value.__qualname__ or "<lambda>" in value.__qualname__:
+                cells = tuple(cell.cell_contents for cell in value.__closure__ or ())
+                code = marshal.dumps(value.__code__)
+                return _function, (code, value.__module__, value.__name__, value.__defaults__, cells)
+        return NotImplemented
+
+    def _key_state(self, key: FakeKey) -> dict[str, Any]:
+        name = f"{key.etag.strip(chr(34))}-{key.contentsize}"
+        self.kept.add(name)
+        path = self._objects / name
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            partial.write_bytes(key.value)
+            partial.replace(path)
+        state = {name: value for name, value in vars(key).items() if name not in ("_value_buffer", "lock")}
+        return {**state, "value": _Content(name)}
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: Any, objects: Path) -> None:
+        super().__init__(file)
+        self._objects = objects
+
+    def persistent_load(self, pid: Any) -> Any:
+        match pid:
+            case ("content", name):
+                return (self._objects / name).read_bytes()
+            case ("service", service):
+                return get_backend(service)
+            case ("account", service, account):
+                return get_backend(service)[account]
+        raise pickle.UnpicklingError(f"unknown reference {pid}")
+
+
+def _fresh(name: str) -> Any:
+    makers: dict[str, Callable[[], Any]] = {
+        "lock": threading.Lock,
+        "RLock": threading.RLock,
+        "Condition": threading.Condition,
+        "Event": threading.Event,
+    }
+    return makers[name]()
+
+
+def _reference(target: Any) -> Any:
+    return weakref.ref(target) if target is not None else lambda: None
+
+
+def _function(code: bytes, module: str, name: str, defaults: Any, cells: tuple[Any, ...]) -> types.FunctionType:
+    closure = tuple(types.CellType(value) for value in cells)
+    return types.FunctionType(marshal.loads(code), vars(sys.modules[module]), name, defaults, closure)
+
+
+def save(directory: Path) -> None:
+    """Write the state of all backends below a directory; the file there before stays whole until the new one is.
+
+    Args:
+        directory: where state.pickle and the folder objects are.
+
+    Raises:
+        OSError: the disk is full or the directory not writable.
+    """
+    objects = directory / "objects"
+    objects.mkdir(parents=True, exist_ok=True)
+    partial = directory / "state.partial"
+    for attempt in range(ATTEMPTS):
+        try:
+            with partial.open("wb") as file:
+                pickle.dump(FORMAT, file)
+                pickler = _Pickler(file, objects)
+                pickler.dump(_collect())
+        except (RuntimeError, ValueError):
+            # A request changed a dictionary, or closed an object's buffer, while it was being read.
+            if attempt == ATTEMPTS - 1:
+                raise
+            threading.Event().wait(0.05)
+        else:
+            break
+    partial.replace(directory / "state.pickle")
+    for path in objects.iterdir():
+        if path.name not in pickler.kept:
+            path.unlink()
+
+
+def load(directory: Path) -> bool:
+    """Put a saved state into moto's backends; say whether there was one.
+
+    Args:
+        directory: where `save` wrote it.
+
+    Raises:
+        StateError: it was written by other versions, or is damaged.
+    """
+    path = directory / "state.pickle"
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            if pickle.load(file) != FORMAT:
+                raise StateError(f"{path} was written by another version: run `lab down`, which discards it")
+            state = _Unpickler(file, directory / "objects").load()
+        except (pickle.UnpicklingError, AttributeError, EOFError, ImportError, OSError) as error:
+            raise StateError(f"{path} is damaged ({error}): run `lab down`, which discards it") from error
+    for (service, account, region), backend in state.items():
+        get_backend(service)[account][region] = backend
+    return True
+
+
+def _collect() -> dict[tuple[str, str, str], Any]:
+    """Every backend in use; those of the other partitions hold nothing but copies of the managed policies."""
+    return {
+        (service.service_name, account, region): backend
+        for service in list(BackendDict._instances)
+        for account, region, backend in service.iter_backends()
+        if backend.partition == PARTITION
+    }
+
+
+class Saver:
+    """Saves the state a moment after each change, in a thread of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._changed = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="state", daemon=True)
+
+    def start(self) -> None:
+        """Begin to save changes."""
+        self._thread.start()
+
+    def changed(self) -> None:
+        """Note that the state is not what is on disk any more."""
+        self._changed.set()
+
+    def close(self) -> None:
+        """Save a last time and stop."""
+        self._closing.set()
+        self._changed.set()
+        self._thread.join()
+        self._save()
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            self._changed.wait()
+            self._closing.wait(SETTLE_SECONDS)
+            self._changed.clear()
+            if not self._closing.is_set():
+                self._save()
+
+    def _save(self) -> None:
+        try:
+            save(self._directory)
+        except Exception:
+            _log.exception("the state could not be saved; the next change tries again")
