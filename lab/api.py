@@ -48,9 +48,9 @@ class Watch:
 
 def reads_only(environ: dict[str, Any]) -> bool:
     """Does a request only read, as far as its action's name or its method tells?"""
-    action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+    action: str = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
     if not action and "/operation/" in environ.get("PATH_INFO", ""):
-        action = environ["PATH_INFO"].rpartition("/")[2]
+        action = str(environ["PATH_INFO"]).rpartition("/")[2]
     if not action and environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)

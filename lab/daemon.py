@@ -9,6 +9,7 @@ import threading
 from typing import Protocol
 
 from lab import api, imds, machine, moto_patches, process, settings, state
+from lab.reconcilers.autoscaling import AutoScaling
 from lab.reconcilers.base import Reconciler
 from lab.reconcilers.databases import Databases
 from lab.reconcilers.images import Images
@@ -68,7 +69,7 @@ def serve() -> None:
 
 def make_reconcilers() -> list[Reconciler]:
     """The reconcilers, in the order in which what they make is needed."""
-    return [Networks(), Instances(), Images(), LoadBalancers(), Databases()]
+    return [Networks(), Instances(), Images(), AutoScaling(), LoadBalancers(), Databases()]
 
 
 def make_services(changed: api.Changed) -> list[Service]:
