@@ -22,6 +22,7 @@ Changed = Callable[[], None]
 def configure() -> None:
     """Set what moto reads from the environment; call before moto is imported."""
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+    os.environ["MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION"] = "true"
     # Seconds until a certificate could be issued at the earliest.
     os.environ["MOTO_ACM_VALIDATION_WAIT"] = "2"
     # Nothing in this process may call AWS itself; with these it would fail at once.

@@ -80,6 +80,8 @@ def _down(options: argparse.Namespace) -> None:
 
 def _restart(options: argparse.Namespace) -> None:
     _require_root()
+    # Before the old process ends: a build may take a minute.
+    image.ensure(say=print)
     _stop()
     _up(options)
 
@@ -166,6 +168,8 @@ def _start() -> int:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            # Memory that one thread frees serves the others: the lab has dozens, which mostly wait.
+            env={**os.environ, "MALLOC_ARENA_MAX": "2"},
         )
     return started.pid
 

@@ -53,6 +53,8 @@ def serve() -> None:
         for reconciler in reconcilers:
             reconciler.wake()
 
+    for reconciler in reconcilers:
+        reconciler.changed = changed
     services = make_services(changed)
     saver.start()
     for part in (*services, *reconcilers):

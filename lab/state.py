@@ -18,6 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import moto
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.x509 import Certificate, load_pem_x509_certificate
 from moto.backends import get_backend
 from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from moto.s3.models import FakeKey
@@ -70,6 +75,11 @@ class _Pickler(pickle.Pickler):
                 return _fresh, ("Condition",)
             case FakeKey() if not value.disposed:
                 return FakeKey.__new__, (FakeKey,), self._key_state(value)
+            case RSAPrivateKey() | EllipticCurvePrivateKey() | Ed25519PrivateKey():
+                text = value.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+                return load_pem_private_key, (text, None)
+            case Certificate():
+                return load_pem_x509_certificate, (value.public_bytes(Encoding.PEM),)
             case weakref.ReferenceType():
                 return _reference, (value(),)
             case types.FunctionType() if "<locals>" in value.__qualname__ or "<lambda>" in value.__qualname__:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import inspect
 import os
 import shutil
 import subprocess
@@ -66,10 +67,13 @@ class ImageError(RuntimeError):
 def recipe_hash() -> str:
     """Hash of everything that decides what is in the images (12 hex digits)."""
     digest = hashlib.sha256()
-    sources = [path for path in sorted(HERE.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
-    for path in (*sources, *_extra_certificates()):
+    # This module's own text counts only where it says what goes in.
+    recipe = repr((PACKAGES, sorted(ENVIRONMENT.items()), inspect.getsource(_bootstrap), inspect.getsource(_stage)))
+    digest.update(recipe.encode())
+    sources = [path for path in sorted(HERE.rglob("*")) if path.is_file() and path.suffix not in (".py", ".pyc")]
+    modules = sorted((HERE / "rootfs").rglob("*.py"))
+    for path in (*sources, *modules, *_extra_certificates()):
         digest.update(f"{path.name}\0".encode() + path.read_bytes())
-    digest.update(repr(sorted(ENVIRONMENT.items())).encode())
     return digest.hexdigest()[:12]
 
 
@@ -99,7 +103,7 @@ def ensure(say: Say = lambda text: None) -> None:
     if present(recipe):
         return
     settings.cache().mkdir(parents=True, exist_ok=True)
-    with _exclusive():
+    with _exclusive(say):
         if present(recipe):
             return
         saved = archive(recipe)
@@ -129,10 +133,14 @@ def _require_space() -> None:
 
 
 @contextmanager
-def _exclusive() -> Iterator[None]:
+def _exclusive(say: Say) -> Iterator[None]:
     """Let one build run at a time; the second then finds the first one's images."""
     with (settings.cache() / "build.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another process that builds the host images")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

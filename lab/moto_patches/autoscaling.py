@@ -120,6 +120,9 @@ def state_init(state: Any, *args: Any, **kwargs: Any) -> None:
     state.actions = {}
     """Name of a lifecycle hook → the action that waits for its completion."""
     state.activity = None
+    """The activity under way: its launch, later its termination."""
+    state.termination = None
+    """The activity that TerminateInstanceInAutoScalingGroup answered with."""
     state.doom = None
     """Why it is to be terminated, as the activity's cause says."""
     state.in_service_at = time.time()
@@ -263,8 +266,8 @@ def terminate_instance(response: Any) -> ActionResult:
         cause += f", shrinking the capacity from {group.desired_capacity} to {group.desired_capacity - 1}"
         group.desired_capacity -= 1
     state.doom = f"{cause}."
-    state.activity = record(backend, Activity(group, f"Terminating EC2 instance: {state.instance_id}", state.doom))
-    return ActionResult({"Activity": state.activity})
+    state.termination = record(backend, Activity(group, f"Terminating EC2 instance: {state.instance_id}", state.doom))
+    return ActionResult({"Activity": state.termination})
 
 
 def set_instance_health(response: Any) -> EmptyResult:

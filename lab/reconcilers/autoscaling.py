@@ -40,9 +40,12 @@ class AutoScaling(Reconciler):
         """Move every group on."""
         for backend in api.backends():
             for group in list(backend.autoscaling_groups.values()):
+                before = _picture(group)
                 for state in list(group.instance_states):
                     self._move(backend, group, state)
                 self._keep_number(backend, group)
+                if _picture(group) != before:
+                    self.changed()
                 if group.status and not group.instance_states:
                     api.remove_group(backend, group)
 
@@ -98,11 +101,12 @@ class AutoScaling(Reconciler):
         return None
 
     def _begin_to_leave(self, backend: Any, group: Any, state: Any, cause: str) -> None:
-        if not (state.doom and state.activity):
-            if state.activity:
-                state.activity.end("Cancelled", f"Instance {state.instance_id} left the group while launching")
+        if state.activity:
+            state.activity.end("Cancelled", f"Instance {state.instance_id} left the group while launching")
+        if state.termination is None:
             description = f"Terminating EC2 instance: {state.instance_id}"
-            state.activity = api.record(backend, Activity(group, description, cause))
+            state.termination = api.record(backend, Activity(group, description, cause))
+        state.activity = state.termination
         state.lifecycle_state, state.actions = "Terminating", {}
         state.drains = set(state.targets)
         api.deregister(group, state, set(state.targets))
@@ -220,6 +224,11 @@ class AutoScaling(Reconciler):
         )
         state.activity = activity
         group.instance_states.append(state)
+
+
+def _picture(group: Any) -> list[tuple[str, str]]:
+    """What a change in is worth telling."""
+    return [(state.instance_id, state.lifecycle_state) for state in group.instance_states]
 
 
 def _run_instance(backend: Any, group: Any) -> Any:

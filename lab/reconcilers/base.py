@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import logging
 import threading
+from collections.abc import Callable
 from typing import ClassVar
 
 
@@ -21,6 +22,8 @@ class Reconciler(abc.ABC):
 
     def __init__(self) -> None:
         self.log = logging.getLogger(f"lab.{self.name}")
+        self.changed: Callable[[], None] = lambda: None
+        """To be called after changing the API's state: the daemon saves it and wakes the others."""
         self._wanted = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)

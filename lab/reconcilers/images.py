@@ -42,6 +42,7 @@ class Images(Reconciler):
                 else:
                     ami.state = "available"
                     self.log.info("%s made from %s", ami.id, ami.instance_id)
+                self.changed()
         for image in podman.images(REPOSITORY):
             if image.removeprefix(f"{REPOSITORY}:") not in known:
                 podman.image_rm(image)

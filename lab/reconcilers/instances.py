@@ -68,6 +68,7 @@ class Instances(Reconciler):
             case State.RUNNING if getattr(instance, "reachability", None) != "passed":
                 if _answers(instance.private_ip):
                     instance.reachability = "passed"
+                    self.changed()
 
     def _begin(self, instance: Any, act: Any, *arguments: Any) -> None:
         def work() -> None:
@@ -77,7 +78,7 @@ class Instances(Reconciler):
                 self.log.warning("%s: %s", instance.id, error)
             finally:
                 self._busy.discard(instance.id)
-                self.wake()
+                self.changed()
 
         self._busy.add(instance.id)
         self._pool.submit(work)
@@ -138,6 +139,7 @@ class Instances(Reconciler):
             instance.state_reason.message = "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
         elif getattr(instance, "reachability", None) != "failed":
             instance.reachability = "failed"
+            self.changed()
             self.log.warning("%s: its host died (exit code %s)", instance.id, code)
 
 
