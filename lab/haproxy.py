@@ -330,7 +330,9 @@ def _forward(number: int, action: Mapping[str, Any], balancer: LoadBalancer, tes
 
 def _backend(group: TargetGroup, *, servers: bool) -> Iterator[str]:
     yield f"backend {group.name}"
-    balance = {"least_outstanding_requests": "leastconn", "weighted_random": "random"}.get(group.algorithm, "roundrobin")
+    balance = {"least_outstanding_requests": "leastconn", "weighted_random": "random"}.get(
+        group.algorithm, "roundrobin"
+    )
     yield f"    balance {balance}"
     if group.check_protocol in {"HTTP", "HTTPS"}:
         yield "    option httpchk"

@@ -59,7 +59,9 @@ def resolve_engine_version(engine: str, version: str | None) -> str:
     Raises:
         RDSClientError: RDS or the lab has no such version.
     """
-    found = [known for known in ENGINE_VERSIONS if version is None or known == version or known.split(".")[0] == version]
+    found = [
+        known for known in ENGINE_VERSIONS if version is None or known == version or known.split(".")[0] == version
+    ]
     if engine != "postgres" or not found:
         # The first half is AWS's wording.
         raise RDSClientError(
@@ -156,9 +158,10 @@ def _patch_instances() -> None:
             )
         if not skip_final_snapshot and not final_db_snapshot_identifier and not database.is_replica:
             raise RDSClientError(
-                "InvalidParameterCombination", "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
+                "InvalidParameterCombination",
+                "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.",
             )
-        if final_db_snapshot_identifier in self.database_snapshots:
+        if final_db_snapshot_identifier and final_db_snapshot_identifier in self.database_snapshots:
             raise DBSnapshotAlreadyExistsError(final_db_snapshot_identifier)
         if not _real or database.deletion_protection:
             return delete(

@@ -161,9 +161,7 @@ def certificate(name: str) -> tuple[bytes, bytes]:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return signed.public_bytes(serialization.Encoding.PEM), pem
 
 
@@ -335,7 +333,9 @@ class Databases(Reconciler):
         )
         if check and done.returncode != 0:
             # psql names the failed line, not its text, which may hold a password.
-            raise RuntimeError(f"psql: {done.stderr.strip().splitlines()[0] if done.stderr.strip() else done.returncode}")
+            raise RuntimeError(
+                f"psql: {done.stderr.strip().splitlines()[0] if done.stderr.strip() else done.returncode}"
+            )
         return done.returncode == 0
 
     def _delete(self, backend: Any, database: Any) -> None:

@@ -197,7 +197,8 @@ class LoadBalancers(Reconciler):
                 self.log.warning("listener %s of %s has no usable certificate", listener.port, balancer.name)
                 continue
             ordered = sorted(
-                listener.rules.values(), key=lambda rule: (rule.is_default, 0 if rule.is_default else int(rule.priority))
+                listener.rules.values(),
+                key=lambda rule: (rule.is_default, 0 if rule.is_default else int(rule.priority)),
             )
             rules = [haproxy.Rule(rule.conditions, [action.data for action in rule.actions]) for rule in ordered]
             listeners.append(haproxy.Listener(int(listener.port), listener.protocol, rules, files))
@@ -262,7 +263,9 @@ class LoadBalancers(Reconciler):
         self, runtime: haproxy.Runtime, model: haproxy.LoadBalancer, health: dict[tuple[str, str], elbv2.Health]
     ) -> None:
         present = {(server.backend, server.name): server for server in runtime.servers()}
-        wanted = {(group.name, target.server): (group, target) for group in model.groups.values() for target in group.targets}
+        wanted = {
+            (group.name, target.server): (group, target) for group in model.groups.values() for target in group.targets
+        }
         for backend, server in set(present) - set(wanted):
             # Connections may take a moment to end: what is still there is removed in the next round.
             runtime.remove(backend, server)
