@@ -99,7 +99,7 @@ EMPTY: dict[str, Any] = {
         "certificate_arn": "",
         "load_balancer_certificate_arn": "",
     },
-    "dns": {"zone_id": "", "zone_name": "", "records": []},
+    "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": []},
     "monitoring": {"topic_arn": "", "alarm_names": []},
     "resources": [],
     "foreign": [],
@@ -451,7 +451,7 @@ def _topics(aws: Aws) -> Iterator[Resource]:
         name = arn.rpartition(":")[2]
         if name == prefix or name.startswith(f"{prefix}-"):
             tags = tags_of(sns.list_tags_for_resource(ResourceArn=arn)["Tags"])
-            yield Resource("sns:topic", name, arn, tags, False, item)
+            yield Resource("sns:topic", name, arn, tags, name == f"{prefix}-alarms", item)
 
 
 def _log_groups(aws: Aws) -> Iterator[Resource]:
@@ -815,7 +815,10 @@ def _fill_edge(stack: dict[str, Any], ours: Found, environment: Environment) -> 
             stack["edge"]["load_balancer_certificate_arn"] = certificate.arn
     for zone in ours.get("zone", []):
         if zone.description.get("Domains") or owned_by(zone.tags, environment.tags):
-            stack["dns"].update(zone_id=zone.id, zone_name=str(zone.description.get("Name", "")).rstrip("."))
+            domains = zone.description.get("Domains") or [""]
+            stack["dns"].update(
+                domain=domains[0], zone_id=zone.id, zone_name=str(zone.description.get("Name", "")).rstrip(".")
+            )
     stack["dns"]["records"] = [
         {"name": str(item["Name"]).rstrip("."), "type": item["Type"], "zone_id": item["ZoneId"]}
         for item in (resource.description for resource in ours.get("route53:record", []))
