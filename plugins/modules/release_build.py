@@ -1,0 +1,337 @@
+#!/usr/bin/python
+"""Build a release of the backend and the front end, and keep it in the bucket of releases."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.release_artifact import (
+    MANIFEST,
+    RELEASE_NAME,
+    LocalRelease,
+    Npm,
+    ReleaseBucket,
+    ReleaseError,
+    build,
+    builds_locked,
+    check_sources,
+    default_version,
+    digest_sources,
+    prune,
+    read_local,
+)
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from botocore.exceptions import BotoCoreError, ClientError
+
+DOCUMENTATION = r"""
+module: release_build
+short_description: Build a release and keep it in a bucket
+description:
+  - Builds the archives that hosts and buckets take, from the sources of a Node.js backend and a front end, with
+    C(npm ci) in a clean copy. The same sources give the same bytes on every machine.
+  - A release is named after its sources, so unchanged sources are neither built nor uploaded again. A release that is
+    in the bucket is never rewritten.
+  - amazon.aws.s3_object could upload the archives, but neither lets S3 compare them with a SHA-256 nor refuses to
+    overwrite a manifest that another run has just written; a release must be all there or not at all.
+options:
+  version:
+    description:
+      - Name of the release. A release of this name in the bucket is taken as it is and nothing is built.
+      - Empty for a name made of the backend's version and the digest of all sources.
+    type: str
+    default: ""
+  backend_source:
+    description: Folder of the backend. Empty when there are no sources, and I(version) names a release that exists.
+    type: path
+    default: ""
+  frontend_source:
+    description: Folder of the front end. Empty when there is none.
+    type: path
+    default: ""
+  start_file:
+    description: File of the backend that starts it.
+    type: str
+    default: src/server.js
+  dist:
+    description: Folder of builds on this machine.
+    type: path
+    required: true
+  keep_builds:
+    description: How many builds to keep in I(dist). Those in the bucket are not deleted.
+    type: int
+    default: 5
+  bucket:
+    description: Bucket of releases. Empty to build only.
+    type: str
+    default: ""
+  prefix:
+    description: Folder of releases in the bucket.
+    type: str
+    default: releases
+  npm:
+    description:
+      - The npm to build with. Without it the one beside the Python that runs the module (the project's own), then the
+        one on C(PATH).
+    type: path
+author: Vahana
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+"""
+
+EXAMPLES = r"""
+- name: Build the release of these sources, unless it is in the bucket
+  release_build:
+    backend_source: examples/backend
+    frontend_source: examples/frontend
+    dist: dist
+    bucket: cars-prod-releases-123456789012
+
+- name: Make sure that a release exists
+  release_build:
+    version: 1.4.0-3f2a91c0b7de
+    dist: dist
+    bucket: cars-prod-releases-123456789012
+"""
+
+RETURN = r"""
+version:
+  description: Name of the release.
+  returned: always
+  type: str
+manifest:
+  description:
+    - C(version), C(source) (digest of the sources), C(node) (major version it was built with), and C(backend) and
+      C(frontend), each with C(sha256) and C(size), C(frontend) null when there is none.
+    - Empty in check mode for a release that is not built yet.
+  returned: always
+  type: dict
+built:
+  description: Whether it was built, or would be in check mode.
+  returned: always
+  type: bool
+uploaded:
+  description: Keys that were written, or would be in check mode.
+  returned: always
+  type: list
+  elements: str
+pruned:
+  description: Older builds that were deleted from I(dist).
+  returned: always
+  type: list
+  elements: str
+"""
+
+_LISTED = 10
+
+
+def find_npm(explicit: str | None) -> Npm:
+    """Return the npm to build with.
+
+    Raises:
+        ReleaseError: there is none.
+    """
+    beside = Path(sys.executable).parent
+    folders = [str(beside), *os.get_exec_path()]
+    candidates = [Path(explicit)] if explicit else [Path(folder) / "npm" for folder in folders]
+    for candidate in candidates:
+        if candidate.is_file() and os.access(candidate, os.X_OK):
+            return Npm(candidate)
+    where = explicit or f"{beside} or on PATH"
+    raise ReleaseError(
+        f"npm is not in {where}; run `make demo` once, or install Node.js 24 with npm, or set release_npm"
+    )
+
+
+class Release:
+    """One run of the module: what is wanted, what is there, and the difference."""
+
+    def __init__(self, module: AnsibleAWSModule, bucket: ReleaseBucket | None) -> None:
+        """Read the parameters; the bucket is None when the release is only to be built."""
+        params = module.params
+        self._check = module.check_mode
+        self._bucket = bucket
+        self._bucket_name = params["bucket"]
+        self._dist = Path(params["dist"])
+        self._backend = Path(params["backend_source"]) if params["backend_source"] else None
+        self._frontend = Path(params["frontend_source"]) if params["frontend_source"] else None
+        self._start_file = params["start_file"]
+        self._npm = params["npm"]
+        self._keep = params["keep_builds"]
+        self._version = params["version"]
+
+    def ensure(self) -> dict[str, Any]:
+        """Make the release exist; return the module's result.
+
+        Raises:
+            ReleaseError: it cannot.
+        """
+        if self._version and not RELEASE_NAME.fullmatch(self._version):
+            raise ReleaseError(
+                f"'{self._version}' is not a release name; use letters, digits and . _ + - (at most 64), e.g. 1.4.0"
+            )
+        version = self._version or self._version_of_sources()
+        published = self._published(version)
+        if published is not None and not self._missing(published):
+            return self._result(version, published)
+        digest = self._digest() if self._backend else ""
+        local = self._local(version, digest)
+        if local is None and self._backend is None:
+            raise ReleaseError(self._unknown(version))
+        return self._make(version, digest, published, local)
+
+    def _version_of_sources(self) -> str:
+        version: str = default_version(self._required_backend(), self._digest())
+        return version
+
+    def _digest(self) -> str:
+        """Return the digest of the sources once they are known to be buildable."""
+        if problems := check_sources(self._required_backend(), self._frontend, self._start_file):
+            raise ReleaseError("; ".join(problems))
+        digest: str = digest_sources(self._sources())
+        return digest
+
+    def _make(
+        self, version: str, digest: str, published: dict[str, Any] | None, local: LocalRelease | None
+    ) -> dict[str, Any]:
+        npm = None if local else find_npm(self._npm)
+        if self._check:
+            return self._plan(version, published, local)
+        pruned: list[str] = []
+        built = False
+        with builds_locked(self._dist):
+            # Another run may have built it while this one waited.
+            local = local or self._local(version, digest)
+            if local is None and npm is not None:
+                local = build(self._dist, version, digest, self._required_backend(), self._frontend, npm)
+                built = True
+            if local is None:
+                raise ReleaseError(f"the build {self._dist / version} has just been deleted; run again")
+            pruned = prune(self._dist, self._keep, version) if built else []
+        uploaded: list[str] = []
+        if self._bucket is not None:
+            if published is not None and published != local.manifest:
+                damaged = " and ".join(self._missing(published))
+                raise ReleaseError(
+                    f"release {version} in s3://{self._bucket_name} is damaged (its {damaged} archive) and these "
+                    "sources do not make it; deploy another release, or delete its folder there to build it from these sources"
+                )
+            uploaded = self._bucket.upload(local, self._bucket.missing(local.manifest), with_manifest=published is None)
+        return self._result(version, local.manifest, built=built, uploaded=uploaded, pruned=pruned)
+
+    def _plan(self, version: str, published: dict[str, Any] | None, local: LocalRelease | None) -> dict[str, Any]:
+        """Say which files a run would write; what would be in them is not known without building."""
+        uploaded: list[str] = []
+        if self._bucket is not None:
+            roles = self._missing(local.manifest) if local else sorted(self._sources())
+            names = [f"{role}.tar.gz" for role in roles] + ([] if published else [MANIFEST])
+            uploaded = [self._bucket.key(version, name) for name in names]
+        return self._result(version, local.manifest if local else {}, built=local is None, uploaded=uploaded)
+
+    def _result(
+        self,
+        version: str,
+        manifest: dict[str, Any],
+        *,
+        built: bool = False,
+        uploaded: list[str] | None = None,
+        pruned: list[str] | None = None,
+    ) -> dict[str, Any]:
+        uploaded = uploaded or []
+        changed = built or bool(uploaded)
+        after = {"release": version, "built": built, "uploaded": uploaded}
+        return {
+            "changed": changed,
+            "version": version,
+            "manifest": manifest,
+            "built": built,
+            "uploaded": uploaded,
+            "pruned": pruned or [],
+            "diff": {"before": {}, "after": after if changed else {}},
+        }
+
+    def _required_backend(self) -> Path:
+        if self._backend is None:
+            raise ReleaseError(
+                "there is nothing to build; set release_backend_source, or name a release with -e release=…"
+            )
+        return self._backend
+
+    def _sources(self) -> dict[str, Path]:
+        sources = {"backend": self._required_backend()}
+        return {**sources, "frontend": self._frontend} if self._frontend else sources
+
+    def _local(self, version: str, digest: str) -> LocalRelease | None:
+        """Return the build of this machine, unless it was made of other sources than those given."""
+        local = read_local(self._dist, version)
+        return None if local and digest and local.manifest.get("source") != digest else local
+
+    def _published(self, version: str) -> dict[str, Any] | None:
+        if self._bucket is None:
+            return None
+        try:
+            manifest: dict[str, Any] | None = self._bucket.manifest(version)
+        except is_boto3_error_code("NoSuchBucket") as error:
+            # In check mode the run that would have made the bucket made nothing.
+            if self._check:
+                return None
+            raise ReleaseError(
+                f"the bucket of releases {self._bucket_name} does not exist; run playbooks/provision.yml"
+            ) from error
+        return manifest
+
+    def _missing(self, manifest: dict[str, Any]) -> list[str]:
+        return self._bucket.missing(manifest) if self._bucket else []
+
+    def _unknown(self, version: str) -> str:
+        try:
+            versions = self._bucket.versions() if self._bucket else []
+        except is_boto3_error_code("NoSuchBucket"):
+            versions = []
+        if not versions:
+            return (
+                f"there is no release '{version}', nor any other; leave out -e release=… to build one from the sources"
+            )
+        more = f" and {len(versions) - _LISTED} older" if len(versions) > _LISTED else ""
+        return f"there is no release '{version}'; there are {', '.join(versions[:_LISTED])}{more}"
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleAWSModule(
+        argument_spec={
+            "version": {"type": "str", "default": ""},
+            "backend_source": {"type": "path", "default": ""},
+            "frontend_source": {"type": "path", "default": ""},
+            "start_file": {"type": "str", "default": "src/server.js"},
+            "dist": {"type": "path", "required": True},
+            "keep_builds": {"type": "int", "default": 5},
+            "bucket": {"type": "str", "default": ""},
+            "prefix": {"type": "str", "default": "releases"},
+            "npm": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        name = module.params["bucket"]
+        bucket = ReleaseBucket(module.client("s3"), name, module.params["prefix"]) if name else None
+        result = Release(module, bucket).ensure()
+    except ReleaseError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or module.params['dist']}: {error.strerror or error}")
+    except (BotoCoreError, ClientError) as error:
+        module.fail_json_aws(error, msg=f"releases in {module.params['bucket']}")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
