@@ -222,7 +222,7 @@ class Release:
                 damaged = " and ".join(self._missing(published))
                 raise ReleaseError(
                     f"release {version} in s3://{self._bucket_name} is damaged (its {damaged} archive) and these "
-                    "sources do not make it; deploy another release, or delete its folder there to build it from these sources"
+                    "sources do not make it; deploy another release, or delete its folder there to build it anew"
                 )
             uploaded = self._bucket.upload(local, self._bucket.missing(local.manifest), with_manifest=published is None)
         return self._result(version, local.manifest, built=built, uploaded=uploaded, pruned=pruned)
