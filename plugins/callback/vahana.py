@@ -10,6 +10,7 @@ from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
 if TYPE_CHECKING:
     from ansible.executor.task_result import CallbackTaskResult
+    from ansible.playbook.included_file import IncludedFile
 
 DOCUMENTATION = r"""
 name: vahana
@@ -105,6 +106,11 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             super().v2_runner_item_on_ok(result)
         elif result.result.get("changed"):
             self._changed(result, f" ({self._get_item_label(result.result)})")
+
+    def v2_playbook_on_include(self, included_file: IncludedFile) -> None:
+        """Print nothing: which file a task stands in matters to a person reading the code."""
+        if not self._plain:
+            super().v2_playbook_on_include(included_file)
 
     def _changed(self, result: CallbackTaskResult, item: str) -> None:
         line = f"changed: [{self.host_label(result)}] {result.task.get_name().strip()}{item}"

@@ -278,9 +278,10 @@ def _zones(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         return
     if len(set(zones)) != len(zones):
         yield Problem("network_availability_zones", where, "names a zone twice", "name each zone once")
+        return
     region = str(values.get("aws_region", ""))
     for zone in zones:
-        if region and not re.fullmatch(re.escape(region) + r"(?:[a-z]|-.+)", str(zone)):
+        if region in known.regions and not re.fullmatch(re.escape(region) + r"(?:[a-z]|-.+)", str(zone)):
             yield Problem("network_availability_zones", where, f"'{zone}' is not in {region}", f"e.g. {region}a")
     if len(set(zones)) < ZONES_NEEDED and {"load_balancer", "database"} & set(layers):
         yield Problem(

@@ -1,0 +1,71 @@
+"""Starts the warm worker with a playbook and ends it with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = r"""
+name: warm_worker
+type: aggregate
+short_description: Runs AWS modules on the controller in children of one warm process
+description:
+  - Starts the server that plugins/action/normal.py hands the AWS modules of localhost to.
+  - It ends with the playbook, also when that is killed, because its standard input is a pipe from it.
+requirements:
+  - enable in configuration
+options:
+  enabled:
+    description: Whether to start it. Without it every module runs in a process of its own, as Ansible does.
+    type: bool
+    default: true
+    env:
+      - name: VAHANA_WARM_WORKER
+    ini:
+      - section: warm_worker
+        key: enabled
+"""
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: plugins/action/normal.py finds the server's socket here.
+SOCKET_VARIABLE = "VAHANA_WARM_WORKER_SOCKET"
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]
+    """Holds the server's process for as long as the playbook runs."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "warm_worker"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Start the server; the first module waits until it is ready."""
+        # The server forks, watches its children and their callers in ways that only Linux has.
+        if not self.get_option("enabled") or not hasattr(os, "pidfd_open"):
+            return
+        self._folder = tempfile.TemporaryDirectory(prefix="vahana-warm-")
+        path = Path(self._folder.name) / "socket"
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "plugins.warm_worker.server", str(path)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            # Ctrl-C is for the playbook; the server's children end with the task that waits for them.
+            start_new_session=True,
+        )
+        os.environ[SOCKET_VARIABLE] = str(path)
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        """End the server."""
+        if os.environ.pop(SOCKET_VARIABLE, None):
+            assert self._server.stdin
+            self._server.stdin.close()
+            self._server.wait()
+            self._folder.cleanup()

@@ -1,0 +1,133 @@
+"""What a tier costs: the arithmetic, and that every tier's parts have a price with a source and a date."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+
+from plugins.module_utils import costs
+from plugins.module_utils.discovery import EMPTY
+from plugins.module_utils.project import ROOT
+from plugins.module_utils.summary import public_url, summary
+
+PRICE_FILE = yaml.safe_load((ROOT / "group_vars/all/prices.yml").read_text())
+PRICES = PRICE_FILE["prices"]
+
+
+def tier(name: str, layers: list[str]) -> dict[str, Any]:
+    """Return a tier's data with its layers written out: in the file they are a template."""
+    data: dict[str, Any] = yaml.safe_load((ROOT / f"group_vars/tier_{name}.yml").read_text())
+    return {**data, "layers": layers}
+
+
+MINIMAL = tier("minimal", ["identity", "network", "storage", "compute", "monitoring"])
+BASIC = tier(
+    "basic",
+    ["identity", "network", "storage", "database", "load_balancer", "image", "compute", "edge", "monitoring"],
+)
+
+
+def test_every_price_has_a_source_and_a_date() -> None:
+    for name, price in PRICES.items():
+        assert price["usd"] > 0, name
+        assert len(price["source"]) > 10, name
+        assert str(price["read"])[:2] == "20", name
+
+
+def test_the_minimal_tier() -> None:
+    lines = costs.bill(costs.tier_demands(MINIMAL), PRICES)
+    # t3.micro 7.592 + 8 GB 0.64 + address 3.65 + secret 0.40
+    assert costs.total(lines) == pytest.approx(12.282)
+    assert costs.unpriced(lines) == []
+
+
+def test_the_basic_tier() -> None:
+    lines = costs.bill(costs.tier_demands(BASIC), PRICES)
+    # 2 t3.micro 15.184 + 16 GB 1.28 + load balancer 16.425 + 4 addresses 14.60 + database 26.28 + 20 GB 4.60 + 0.80
+    assert costs.total(lines) == pytest.approx(79.169)
+    assert costs.unpriced(lines) == []
+
+
+def test_a_domain_adds_its_zone() -> None:
+    with_zone = {**MINIMAL, "layers": [*MINIMAL["layers"], "dns"]}
+    more = costs.total(costs.bill(costs.tier_demands(with_zone), PRICES))
+    assert more - costs.total(costs.bill(costs.tier_demands(MINIMAL), PRICES)) == pytest.approx(0.5)
+
+
+def test_what_has_no_price_is_named_and_not_added() -> None:
+    lines = costs.bill(costs.tier_demands({**MINIMAL, "compute_instance_type": "u-24tb1.metal"}), PRICES)
+    assert costs.unpriced(lines) == ["ec2 u-24tb1.metal"]
+
+
+def running_basic() -> dict[str, Any]:
+    """Return a stack with what tier basic has when it runs."""
+    stack: dict[str, Any] = copy.deepcopy(EMPTY)
+    stack.update(account_id="123456789012", region="us-east-1", tier="basic", release="1.0.0-abc")
+    stack["compute"]["instances"] = [
+        {
+            "id": f"i-0000000000000000{number}",
+            "type": "t3.micro",
+            "state": "running",
+            "availability_zone": f"us-east-1{'ab'[number]}",
+            "private_address": f"10.0.{number}.10",
+            "image_id": "ami-1",
+            "health": "healthy",
+            "lifecycle": "InService",
+        }
+        for number in range(2)
+    ]
+    stack["load_balancer"].update(arn="arn:lb", dns_name="lb.example", target_group_arn="arn:tg", listener_arns={})
+    stack["network"]["public_subnet_ids"] = ["subnet-1", "subnet-2"]
+    stack["database"].update(
+        identifier="vahanhelp-prod",
+        instance_class="db.t3.micro",
+        allocated_storage=20,
+        multi_az=True,
+        engine_version="17.7",
+        status="available",
+    )
+    secret = {"arn": "arn:s", "service": "secretsmanager", "type": "secret", "id": "s", "layer": "identity"}
+    stack["resources"] = [secret, {**secret, "id": "t"}]
+    return stack
+
+
+def test_the_live_bill_is_the_tiers() -> None:
+    live = costs.bill(costs.stack_demands(running_basic(), 8), PRICES)
+    planned = costs.bill(costs.tier_demands(BASIC), PRICES)
+    assert costs.total(live) == pytest.approx(costs.total(planned))
+
+
+def test_the_summary_can_be_read() -> None:
+    text = "\n".join(summary(running_basic(), "vahanhelp-prod", "http://127.0.0.1:8080", PRICES, "us-east-1", 8))
+    assert "vahanhelp-prod: tier basic in us-east-1, account 123456789012" in text
+    assert "http://127.0.0.1:8080" in text
+    assert "1.0.0-abc" in text
+    assert "i-00000000000000001 t3.micro us-east-1b 10.0.1.10 healthy" in text
+    assert "PostgreSQL 17.7 db.t3.micro with a standby, 20 GB, available" in text
+    assert "$79.17 a month before traffic (us-east-1 prices, oldest of 2024-07)" in text
+
+
+def test_the_summary_of_nothing() -> None:
+    stack = copy.deepcopy(EMPTY)
+    stack.update(account_id="123456789012", region="us-east-1")
+    stack["retained"] = [{"arn": "a", "service": "rds", "type": "snapshot", "id": "x-final-1", "layer": "database"}]
+    assert summary(stack, "vahanhelp-prod", "", PRICES, "us-east-1", 8) == [
+        "vahanhelp-prod: nothing exists in us-east-1 (account 123456789012)",
+        "  kept       rds snapshot x-final-1",
+    ]
+
+
+def test_where_an_environment_answers() -> None:
+    stack = copy.deepcopy(EMPTY)
+    assert public_url(stack) == ""
+    stack["compute"]["elastic_ip"] = "192.0.2.7"
+    assert public_url(stack) == "http://192.0.2.7"
+    assert public_url(stack, "cars.example.com") == "http://cars.example.com"
+    stack["load_balancer"].update(dns_name="lb.example", listener_arns={"http": "a"})
+    assert public_url(stack) == "http://lb.example"
+    stack["edge"]["domain_name"] = "d1.cloudfront.net"
+    assert public_url(stack) == "https://d1.cloudfront.net"
+    assert public_url(stack, "cars.example.com") == "https://cars.example.com"

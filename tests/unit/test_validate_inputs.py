@@ -1,0 +1,195 @@
+"""The rules for inputs, one by one, and the tools that a run needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.module_utils import tools
+from plugins.module_utils.inputs import Knowledge, check_inputs
+from plugins.module_utils.project import ROOT, built_tiers, knowledge, known_variables, read_variables
+
+TIERS = ["minimal", "basic", "full", "serverless", "microservices"]
+KNOWN = Knowledge(
+    tiers=TIERS,
+    built=["minimal", "basic"],
+    regions={"us-east-1", "us-west-1", "eu-central-1"},
+    variables={"tier", "domain", "compute_min_size", "network_vpc_cidr"},
+    sources={"network_vpc_cidr": "group_vars/tier_basic.yml"},
+    given=["tier"],
+)
+GOOD: dict[str, Any] = {
+    "tier": "basic",
+    "layers": ["network", "database", "load_balancer", "compute"],
+    "aws_region": "us-east-1",
+    "app_name": "vahanhelp",
+    "deploy_env": "prod",
+    "domain": "cars.example.com",
+    "release": "1.0.0-3f2a91c0b7de",
+    "network_vpc_cidr": "10.0.0.0/16",
+    "network_public_subnet_cidrs": ["10.0.1.0/24", "10.0.2.0/24"],
+    "network_database_subnet_cidrs": ["10.0.5.0/24", "10.0.6.0/24"],
+    "network_availability_zones": ["us-east-1a", "us-east-1b"],
+    "network_load_balancer_ports": [80, 443],
+    "backend_port": 3000,
+    "compute_min_size": 2,
+    "compute_desired_capacity": "",
+    "compute_max_size": 4,
+    "compute_instance_type": "t3.micro",
+    "compute_volume_size": 8,
+    "database_instance_class": "db.t3.micro",
+    "database_allocated_storage": 20,
+    "database_engine_version": "17",
+    "database_backup_retention_days": 7,
+    "monitoring_email": "",
+}
+
+
+def lines(known: Knowledge = KNOWN, **changes: Any) -> list[str]:
+    """Return what is said about the good inputs with some of them changed."""
+    return [str(problem) for problem in check_inputs({**GOOD, **changes}, known)]
+
+
+def test_good_inputs_pass() -> None:
+    assert lines() == []
+
+
+def test_numbers_may_come_as_text_from_the_command_line() -> None:
+    assert lines(compute_min_size="2", compute_max_size="3", backend_port="8080") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            {"tier": "bsic"},
+            "tier (-e): unknown tier 'bsic'; did you mean basic? "
+            "one of minimal, basic, full, serverless, microservices",
+        ),
+        ({"tier": "full"}, "tier (-e): tier 'full' is not built yet; built: minimal, basic"),
+        ({"aws_region": "us-esat-1"}, "did you mean us-east-1?"),
+        ({"app_name": "Vahan_Help"}, "cannot be part of AWS names"),
+        ({"deploy_env": "a-very-long-environment"}, "leaves room for 24"),
+        ({"app_name": "internal"}, "may not begin with 'internal-'"),
+        ({"domain": "https://cars.example.com/"}, "write the name alone"),
+        ({"domain": "Cars.Example.com"}, "write it in lower case: cars.example.com"),
+        ({"domain": "localhost"}, "write a full name"),
+        ({"release": "../etc"}, "'../etc' is not a release name"),
+        ({"network_vpc_cidr": "10.0.0.0/33"}, "network_vpc_cidr (group_vars/tier_basic.yml): '10.0.0.0/33' is not an"),
+        ({"network_vpc_cidr": "10.0.1.0/16"}, "the network is 10.0.0.0/16"),
+        ({"network_vpc_cidr": "10.0.0.0/8"}, "10.0.0.0/8 is too large"),
+        ({"network_database_subnet_cidrs": ["10.1.5.0/24", "10.0.6.0/24"]}, "10.1.5.0/24 is outside the VPC"),
+        ({"network_database_subnet_cidrs": ["10.0.5.0/24", "10.0.5.0/25"]}, "10.0.5.0/25 overlaps 10.0.5.0/24"),
+        ({"network_database_subnet_cidrs": ["10.0.1.0/24", "10.0.6.0/24"]}, "overlaps 10.0.1.0/24 (network_public"),
+        ({"network_database_subnet_cidrs": ["10.0.5.0/29", "10.0.6.0/24"]}, "10.0.5.0/29 is too small"),
+        ({"network_public_subnet_cidrs": ["10.0.1.0/28", "10.0.2.0/24"]}, "too small for a load balancer"),
+        ({"network_public_subnet_cidrs": ["10.0.1.0/24"]}, "it needs 2 availability zones"),
+        ({"network_database_subnet_cidrs": []}, "0 subnet for the database"),
+        ({"network_public_subnet_cidrs": "10.0.1.0/24"}, "is not a list of networks"),
+        ({"network_availability_zones": ["us-east-1a", "us-east-1a"]}, "names a zone twice"),
+        ({"network_availability_zones": ["eu-west-1a", "us-east-1b"]}, "'eu-west-1a' is not in us-east-1"),
+        ({"network_availability_zones": ["us-east-1a"]}, "fewer than two availability zones"),
+        ({"network_availability_zones": "us-east-1a"}, "is not a list"),
+        ({"compute_min_size": 5}, "5 is more than compute_max_size (4)"),
+        ({"compute_desired_capacity": 1}, "1 is less than compute_min_size (2)"),
+        ({"compute_desired_capacity": 9}, "9 is more than compute_max_size (4)"),
+        ({"compute_min_size": "two"}, "'two' is not a number of instances"),
+        ({"compute_min_size": True}, "'True' is not a number of instances"),
+        ({"compute_min_size": 0, "compute_max_size": 0}, "0 leaves no instance"),
+        ({"compute_max_size": 900}, "900 instances do not fit"),
+        ({"compute_instance_type": "t3micro"}, "'t3micro' is not an instance type"),
+        ({"database_instance_class": "t3.micro"}, "is not a database instance class"),
+        ({"database_engine_version": "15.x"}, "is not a PostgreSQL version"),
+        ({"database_allocated_storage": 5}, "give 20 to 65536 GiB"),
+        ({"database_backup_retention_days": 0}, "give 1 to 35 days"),
+        ({"backend_port": 70000}, "'70000' is not a port"),
+        ({"backend_port": 22}, "port 22 is SSH's"),
+        ({"network_load_balancer_ports": 80}, "is not a list of ports"),
+        ({"monitoring_email": "ops"}, "is not an e-mail address"),
+    ],
+)
+def test_each_rule_names_the_fault_and_its_mend(change: dict[str, Any], expected: str) -> None:
+    found = lines(**change)
+    assert len(found) == 1, found
+    assert expected in found[0]
+    assert "\n" not in found[0]
+
+
+def test_all_faults_are_found_at_once() -> None:
+    found = lines(tier="bsic", aws_region="mars", compute_min_size=9, domain="x y", release="a/b")
+    assert len(found) == 5
+
+
+def test_a_misspelt_variable_is_named() -> None:
+    known = Knowledge(TIERS, TIERS, KNOWN.regions, KNOWN.variables, {}, ["tierr", "compute_min_sise", "something_own"])
+    assert lines(known) == [
+        "tierr (-e): nothing reads a variable of this name; did you mean tier?",
+        "compute_min_sise (-e): nothing reads a variable of this name; did you mean compute_min_size?",
+    ]
+
+
+def test_the_projects_own_tiers_are_right() -> None:
+    """The data of every tier passes its own rules as far as it needs no template."""
+    tiers = ["minimal", "basic"]
+    assert built_tiers(ROOT, TIERS) == tiers
+
+    def load(path: str) -> Any:
+        import yaml
+
+        return yaml.safe_load(Path(path).read_text())
+
+    for tier in tiers:
+        values, sources = read_variables(ROOT, tier, load)
+        plain = {name: value for name, value in values.items() if not isinstance(value, str) or "{{" not in value}
+        found = check_inputs({**plain, "tier": tier}, knowledge(ROOT, sources, TIERS, []))
+        assert [str(problem) for problem in found] == []
+        assert sources["compute_instance_type"] == f"group_vars/tier_{tier}.yml"
+
+
+def test_known_variables_are_those_of_group_vars_and_roles() -> None:
+    assert {"tier", "app_name", "compute_min_size", "preflight_build", "network_vpc_cidr"} <= known_variables(ROOT)
+
+
+def test_versions_are_read_from_what_programs_print() -> None:
+    assert tools.version_in("OpenSSH_9.2p1 Debian-2+deb12u6, OpenSSL 3.0.19 27 Jan 2026") == (9, 2)
+    assert tools.version_in("v24.15.0") == (24, 15, 0)
+    assert tools.version_in("aws-cli/2.31.3 Python/3.13") == (2, 31, 3)
+    assert tools.version_in("nothing") == ()
+
+
+def test_a_missing_and_an_old_tool_are_named_with_their_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = tmp_path / "ssh"
+    old.write_text("#!/bin/sh\necho OpenSSH_8.4p1 >&2\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    missing = tools.Tool("vahana-no-such-tool", ("-V",), (1,), "install it")
+    found = tools.tool_problems([tools.SSH, missing])
+    assert found[0].startswith(f"{old} is version 8.4, 8.5 is needed; install OpenSSH")
+    assert found[1] == "vahana-no-such-tool is not installed; install it"
+
+
+def test_collections_are_compared_by_version(tmp_path: Path) -> None:
+    for name, version in (("amazon", "11.4.0"), ("community", "10.0.0")):
+        directory = tmp_path / "ansible_collections" / name / "aws"
+        directory.mkdir(parents=True)
+        (directory / "MANIFEST.json").write_text(json.dumps({"collection_info": {"version": version}}))
+    installed = tools.installed_collections([tmp_path])
+    assert installed == {"amazon.aws": (11, 4, 0), "community.aws": (10, 0, 0)}
+    required = {"amazon.aws": (11, 4, 0), "community.aws": (11, 2, 0), "community.crypto": (3, 0, 0)}
+    problems = tools.collection_problems(required, installed)
+    assert len(problems) == 2
+    assert "community.aws is version 10.0.0, 11.2.0 is needed" in problems[0]
+    assert "community.crypto is not installed" in problems[1]
+    assert tools.collection_problems(required, {**installed, "community.aws": (12, 0, 0)})[0].startswith(
+        "the collection community.aws is version 12.0.0"
+    )
+
+
+def test_this_machine_has_what_the_project_requires() -> None:
+    import sys
+
+    installed = tools.installed_collections(Path(path) for path in sys.path)
+    assert tools.collection_problems(tools.required_collections(ROOT / "requirements.yml"), installed) == []
