@@ -163,7 +163,7 @@ def _load(saved: Path) -> None:
 
 def _build(recipe: str, saved: Path, say: Say) -> None:
     for left in settings.cache().glob("build-*/"):
-        shutil.rmtree(left, ignore_errors=True)
+        _discard(left)
     work = settings.cache() / f"build-{os.getpid()}"
     try:
         work.mkdir()
@@ -180,7 +180,15 @@ def _build(recipe: str, saved: Path, say: Say) -> None:
     except OSError as error:
         raise ImageError(f"building the host images failed: {error}") from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _discard(work)
+
+
+def _discard(directory: Path) -> None:
+    """Remove a build's directory, unless something is mounted below: the removal would reach into that too."""
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    if below := [mount for mount in mounts if mount.startswith(f"{directory}/")]:
+        raise ImageError(f"{directory} still has mounts; undo them first: umount {' '.join(reversed(below))}")
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _bootstrap(work: Path) -> Path:
@@ -192,6 +200,9 @@ def _bootstrap(work: Path) -> Path:
     scratch.mkdir()
     _run(
         *("env", f"TMPDIR={scratch}"),
+        # mmdebstrap binds this machine's /dev into the tree: in name spaces of its own, both its mounts and its
+        # processes are gone whichever way it or this process ends.
+        *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"),
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", f"--include={','.join(PACKAGES)}"),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in excluded),
         # The tree is thrown away if the machine goes down: no need to wait for the disk.

@@ -6,6 +6,7 @@ moto is pinned exactly (pyproject.toml), because these modules replace parts of 
 from __future__ import annotations
 
 import functools
+import functools
 import importlib
 import pkgutil
 
