@@ -1,0 +1,116 @@
+"""Secrets whose password Secrets Manager generates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+
+from plugins.modules import secretsmanager_password
+
+NAME = "/vahanhelp/prod/database"
+TAGS = {"vahana:app": "vahanhelp", "vahana:env": "prod"}
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def keep(run_module: Run) -> Run:
+    def run(**arguments: Any) -> dict[str, Any]:
+        return run_module(
+            secretsmanager_password, **{"name": NAME, "template": {"username": "vahanhelp"}, "tags": TAGS, **arguments}
+        )
+
+    return run
+
+
+def value() -> dict[str, str]:
+    answer: dict[str, str] = json.loads(boto3.client("secretsmanager").get_secret_value(SecretId=NAME)["SecretString"])
+    return answer
+
+
+def test_creates_once_and_never_tells(keep: Run) -> None:
+    first = keep()
+    made = value()
+    assert first["changed"] and set(made) == {"username", "password"} and made["username"] == "vahanhelp"
+    assert len(made["password"]) == 32 and not set(made["password"]) & set(" !\"#$%&'()*+,/:;<=>?@[\\]^`{|}~")
+    assert made["password"] not in json.dumps(first)
+    assert first["secret"]["tags"] == TAGS and first["diff"]["before"] == {}
+
+    second = keep()
+    assert not second["changed"] and value() == made and second["secret"] == first["secret"]
+
+
+def test_leaves_keys_that_people_added(keep: Run) -> None:
+    keep()
+    mine = {**value(), "SMTP_PASSWORD": "x"}
+    boto3.client("secretsmanager").put_secret_value(SecretId=NAME, SecretString=json.dumps(mine))
+    assert not keep()["changed"] and value() == mine
+
+
+def test_updates_description_and_tags_but_not_the_value(keep: Run) -> None:
+    keep(tags={**TAGS, "old": "1"})
+    before = value()
+    result = keep(description="Master user", tags={**TAGS, "vahana:tier": "full"})
+    assert result["changed"] and value() == before
+    assert result["secret"]["description"] == "Master user"
+    assert result["secret"]["tags"] == {**TAGS, "vahana:tier": "full"}
+    assert not keep(description="Master user", tags={**TAGS, "vahana:tier": "full"})["changed"]
+
+
+def test_gives_a_value_to_a_secret_without_one(keep: Run) -> None:
+    client = boto3.client("secretsmanager")
+    client.create_secret(Name=NAME, Tags=[{"Key": key, "Value": tag} for key, tag in TAGS.items()])
+    assert keep()["changed"] and "password" in value()
+    assert not keep()["changed"]
+
+
+@pytest.mark.parametrize("regenerate", [True, False])
+def test_restores_a_secret_scheduled_for_deletion(keep: Run, regenerate: bool) -> None:
+    keep()
+    old = value()
+    assert keep(state="absent")["changed"]
+    assert not keep(state="absent")["changed"]
+    result = keep(regenerate_restored=regenerate)
+    assert result["changed"] and result["secret"]["name"] == NAME
+    assert (value()["password"] != old["password"]) == regenerate
+    assert not keep()["changed"]
+
+
+def test_deletes_for_good_also_what_was_scheduled(keep: Run) -> None:
+    client = boto3.client("secretsmanager")
+    keep()
+    keep(state="absent", recovery_window_in_days=30)
+    assert client.describe_secret(SecretId=NAME)["DeletedDate"]
+    assert keep(state="absent", recovery_window_in_days=0)["changed"]
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.describe_secret(SecretId=NAME)
+    assert not keep(state="absent", recovery_window_in_days=0)["changed"]
+    assert keep()["changed"]
+
+
+def test_check_mode_says_the_same_and_does_nothing(keep: Run) -> None:
+    client = boto3.client("secretsmanager")
+    assert keep(check=True)["changed"] and client.list_secrets()["SecretList"] == []
+    keep()
+    before = value()
+    assert not keep(check=True)["changed"]
+    result = keep(check=True, description="new", tags={})
+    assert result["changed"] and result["diff"]["after"]["description"] == "new"
+    assert keep(check=True, state="absent")["changed"]
+    assert value() == before and not keep()["changed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"recovery_window_in_days": 3}, "use 0, or 7 to 30"),
+        ({"length": 0}, "use 1 to 4096"),
+        ({"template": {"password": "mine"}}, "that key is generated"),
+    ],
+)
+def test_refuses_what_the_service_would_refuse(keep: Run, arguments: dict[str, Any], message: str) -> None:
+    result = keep(**arguments)
+    assert result["failed"] and message in result["msg"]
