@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+"""Bring this host into service by itself: at the launch of the instance and after every reboot.
+
+Reads the approved release from Parameter Store, fetches it and the secrets with the instance's role, migrates, starts
+the backend and proves its health. At a launch it then tells the Auto Scaling group: continue, or abandon the instance.
+backend-boot.service runs it; no person needs to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+# The role installs the modules there, under no name of Python's own: it holds for every version of Debian's Python.
+sys.path.insert(0, "/usr/local/lib/vahana")
+
+import backend_host
+from backend_host import (
+    BOOT_FILE,
+    CONFIG_FILE,
+    EXIT_FAILED,
+    STATE_DIRECTORY,
+    Aws,
+    Boot,
+    Host,
+    HostError,
+    only_one,
+    run_tool,
+    say,
+)
+from backend_releases import Activation, ActivationError, Releases, Service, indent
+
+PATIENCE = 300
+"""Seconds to wait for a deployment that is at work on this host."""
+
+
+class Launch:
+    """The launch of this instance by an Auto Scaling group, answered once in the instance's life.
+
+    Args:
+        boot: says which group and hook, if any.
+        aws: the way to the group.
+        state: directory that outlives a reboot. It holds the id of the instance that has answered: an image made from
+            this host carries the file, and its instances have other ids.
+    """
+
+    def __init__(
+        self,
+        boot: Boot,
+        aws: Aws,
+        state: Path = STATE_DIRECTORY,
+        instance_id: Callable[[], str] = backend_host.instance_id,
+    ) -> None:
+        self._boot = boot
+        self._aws = aws
+        self._answered = state / "launch-answered"
+        self._instance_id = instance_id
+
+    def answer(self, *, fit: bool) -> None:
+        """Tell the group, unless it was told or does not wait."""
+        group, hook = self._boot.auto_scaling_group, self._boot.lifecycle_hook
+        if not group or not hook:
+            return
+        instance = self._instance_id()
+        if self._answered.exists() and self._answered.read_text().strip() == instance:
+            return
+        if self._aws.complete_launch(group, hook, instance, fit=fit):
+            say(f"told {group}: {'the instance is fit' if fit else 'abandon the instance'}")
+        self._answered.parent.mkdir(parents=True, exist_ok=True)
+        self._answered.write_text(instance + "\n")
+
+
+def boot_up(host: Host, boot: Boot, aws: Aws, service: Service) -> str:
+    """Bring the approved release into service and return its name."""
+    pointer = f"{boot.parameter_prefix}/release"
+    version = aws.parameter(
+        pointer, f"no release is approved: parameter {pointer} is missing: run playbooks/deploy.yml"
+    )
+    releases = Releases(host.root)
+    releases.install(version, boot, aws)
+    Activation(host, boot, aws, releases, service).activate(version, migrate=True)
+    return version
+
+
+def main() -> int:
+    """Boot; return the exit code."""
+    argparse.ArgumentParser(prog="backend-boot", description=__doc__).parse_args()
+    host = Host.load(CONFIG_FILE)
+    boot = Boot.load(BOOT_FILE)
+    aws = Aws(boot.region)
+    launch = Launch(boot, aws)
+    try:
+        with only_one("backend-boot", PATIENCE):
+            version = boot_up(host, boot, aws, Service(host))
+    except HostError as failure:
+        if failure.passing:
+            # The unit tries again; the hook's own timeout abandons the instance if that goes on for too long.
+            raise
+        if isinstance(failure, ActivationError):
+            for line in indent(failure.log):
+                say(line)
+        say(str(failure), error=True)
+        launch.answer(fit=False)
+        return EXIT_FAILED
+    say(f"release {version} answers on port {boot.port}")
+    launch.answer(fit=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main))

@@ -1,0 +1,102 @@
+"""What the boot does when it succeeds, fails, and is repeated."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import backend_boot
+import pytest
+from backend_boot import Launch
+from backend_host import Aws, Boot, Host, HostError
+from backend_releases import ActivationError
+from botocore.stub import Stubber
+
+from tests.unit.hosts.builders import set_up_environment
+
+ANSWER = {"AutoScalingGroupName": "carapp-test", "LifecycleHookName": "carapp-test-launch", "InstanceId": "i-1"}
+
+
+@pytest.fixture
+def launch(boot: Boot, aws: Aws, tmp_path: Path) -> Launch:
+    """The launch of the instance i-1."""
+    return Launch(boot, aws, tmp_path / "state", instance_id=lambda: "i-1")
+
+
+def test_launch_is_answered_once(launch: Launch, aws: Aws) -> None:
+    with Stubber(aws.client("autoscaling")) as stub:
+        stub.add_response("complete_lifecycle_action", {}, {**ANSWER, "LifecycleActionResult": "CONTINUE"})
+        launch.answer(fit=True)
+        # A reboot: a second call would find no response.
+        launch.answer(fit=True)
+        stub.assert_no_pending_responses()
+
+
+def test_instance_of_an_image_answers_for_itself(launch: Launch, boot: Boot, aws: Aws, tmp_path: Path) -> None:
+    with Stubber(aws.client("autoscaling")) as stub:
+        stub.add_response("complete_lifecycle_action", {})
+        launch.answer(fit=True)
+        stub.add_response(
+            "complete_lifecycle_action", {}, {**ANSWER, "InstanceId": "i-2", "LifecycleActionResult": "ABANDON"}
+        )
+        Launch(boot, aws, tmp_path / "state", instance_id=lambda: "i-2").answer(fit=False)
+        stub.assert_no_pending_responses()
+
+
+def test_host_without_a_group_asks_no_one(boot: Boot, aws: Aws, tmp_path: Path) -> None:
+    alone = Boot(**{**vars(boot), "auto_scaling_group": None})
+    Launch(alone, aws, tmp_path, instance_id=lambda: pytest.fail("no metadata needed")).answer(fit=True)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch, host: Host, boot: Boot, tmp_path: Path) -> list[bool]:
+    """Run main with this host; collects what the launch is told."""
+    told: list[bool] = []
+    monkeypatch.setattr(backend_boot.Host, "load", lambda path: host)
+    monkeypatch.setattr(backend_boot.Boot, "load", lambda path: boot)
+    monkeypatch.setattr(backend_boot.Launch, "answer", lambda self, *, fit: told.append(fit))
+    monkeypatch.setattr(backend_boot, "only_one", lambda purpose, patience: contextlib.nullcontext())
+    monkeypatch.setattr("sys.argv", ["backend-boot"])
+    return told
+
+
+def _boot_up(result: Any) -> Any:
+    def boot_up(*arguments: object) -> str:
+        if isinstance(result, Exception):
+            raise result
+        return str(result)
+
+    return boot_up
+
+
+def test_success_continues(answers: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend_boot, "boot_up", _boot_up("1.0.0"))
+    assert backend_boot.main() == 0
+    assert answers == [True]
+
+
+def test_failure_abandons_and_shows_the_log(
+    answers: list[bool], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(backend_boot, "boot_up", _boot_up(ActivationError("it is ill", ["last words"])))
+    assert backend_boot.main() == 1
+    assert answers == [False]
+    assert "  | last words" in capsys.readouterr().err
+
+
+def test_what_may_pass_is_tried_again(answers: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend_boot, "boot_up", _boot_up(HostError("no answer", passing=True)))
+    assert backend_boot.run_tool(backend_boot.main) == 75
+    assert answers == []
+
+
+def test_no_release_is_approved(host: Host, boot: Boot, aws: Aws) -> None:
+    with pytest.raises(HostError, match=r"no release is approved: parameter /carapp/test/release is missing"):
+        backend_boot.boot_up(host, boot, aws, backend_boot.Service(host))
+
+
+def test_approved_release_is_missing(host: Host, boot: Boot, aws: Aws) -> None:
+    set_up_environment()
+    with pytest.raises(HostError, match=r"release 1\.0\.0 is not in s3"):
+        backend_boot.boot_up(host, boot, aws, backend_boot.Service(host))

@@ -1,0 +1,255 @@
+"""Installing releases, switching between them and going back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import backend_releases
+import pytest
+from backend_host import Aws, Boot, Host, HostError, compose_environment, environment_text
+from backend_releases import Activation, ActivationError, Releases, Service
+
+from tests.unit.hosts.builders import archive, set_up_environment, upload
+
+
+@pytest.fixture
+def releases(host: Host) -> Releases:
+    """No release is installed."""
+    return Releases(host.root)
+
+
+class TestInstall:
+    def test_unpacks_and_marks(self, releases: Releases, boot: Boot, aws: Aws) -> None:
+        data = archive({"src/server.js": "code"}, {"node_modules/.bin/x": "../x/cli.js"})
+        upload("1.0.0", data)
+        assert releases.install("1.0.0", boot, aws)
+        assert (releases.path("1.0.0") / "src/server.js").read_text() == "code"
+        assert releases.is_complete("1.0.0")
+        assert not releases.install("1.0.0", boot, aws)
+
+    def test_release_that_is_not_in_the_bucket(self, releases: Releases, boot: Boot, aws: Aws) -> None:
+        with pytest.raises(HostError, match=r"release 9 is not in s3://releases/releases/9/: build and upload it"):
+            releases.install("9", boot, aws)
+
+    def test_wrong_checksum(self, releases: Releases, boot: Boot, aws: Aws) -> None:
+        upload("1.0.0", backend={"sha256": "0" * 64, "size": 1})
+        with pytest.raises(HostError, match="is damaged: its sha256 is"):
+            releases.install("1.0.0", boot, aws)
+        assert list(releases.path("1.0.0").parent.iterdir()) == []
+
+    def test_archive_that_leads_out(self, releases: Releases, boot: Boot, aws: Aws) -> None:
+        upload("1.0.0", archive({"../../evil": "x"}))
+        with pytest.raises(HostError, match="cannot be unpacked"):
+            releases.install("1.0.0", boot, aws)
+        assert releases.installed() == []
+
+    def test_archive_that_is_none(self, releases: Releases, boot: Boot, aws: Aws) -> None:
+        upload("1.0.0", b"not gzip")
+        with pytest.raises(HostError, match="cannot be unpacked"):
+            releases.install("1.0.0", boot, aws)
+
+    @pytest.mark.parametrize("manifest", [{"version": "2.0.0"}, {"backend": {}}, {"backend": None}])
+    def test_bad_manifest(self, releases: Releases, boot: Boot, aws: Aws, manifest: dict[str, object]) -> None:
+        upload("1.0.0", **manifest)
+        with pytest.raises(HostError, match=r"manifest of release 1\.0\.0 is"):
+            releases.install("1.0.0", boot, aws)
+
+    def test_foreign_node(self, releases: Releases, boot: Boot, aws: Aws) -> None:
+        upload("1.0.0", node="v22.1.0")
+        with pytest.raises(HostError, match=r"built for Node 22, this host has v24\.21\.0"):
+            releases.install("1.0.0", boot, aws)
+
+    def test_disk_nearly_full(self, releases: Releases, boot: Boot, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+        upload("1.0.0")
+        usage = shutil.disk_usage("/")._replace(free=10 * 2**20)
+        monkeypatch.setattr(backend_releases.shutil, "disk_usage", lambda path: usage)
+        with pytest.raises(HostError, match=r"no space for release 1\.0\.0: .*10 MiB free"):
+            releases.install("1.0.0", boot, aws)
+
+    def test_leftovers_do_not_count_and_go(self, releases: Releases, boot: Boot, aws: Aws) -> None:
+        killed = releases.path("1.0.0")
+        killed.mkdir()
+        (killed.parent / ".0.9.partial").mkdir()
+        (killed.parent / ".0.9.tar.gz").write_text("")
+        assert releases.installed() == []
+        upload("1.0.0")
+        assert releases.install("1.0.0", boot, aws)
+        assert [path.name for path in killed.parent.iterdir()] == ["1.0.0"]
+
+
+def test_prune_never_takes_current_or_previous(releases: Releases, boot: Boot, aws: Aws) -> None:
+    for number in range(6):
+        upload(f"1.{number}")
+        releases.install(f"1.{number}", boot, aws)
+    releases.point("1.0", "1.1")
+    assert set(releases.prune(3)) == {"1.2", "1.3", "1.4"}
+    assert set(releases.installed()) == {"1.0", "1.1", "1.5"}
+    assert set(releases.prune(0)) == {"1.5"}
+
+
+@dataclass
+class FakeService(Service):
+    """A service whose releases are healthy, or not, by name; records what it was told."""
+
+    host: Host
+    ill: set[str] = field(default_factory=set)
+    failing_migrations: set[str] = field(default_factory=set)
+    told: list[str] = field(default_factory=list)
+    running: str | None = None
+    outdated: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__(self.host)
+
+    def is_active(self) -> bool:
+        return self.running is not None
+
+    def is_outdated(self) -> bool:
+        return self.outdated
+
+    def start_or_reload(self) -> None:
+        self.running = Releases(self.host.root).current
+        self.outdated = False
+        self.told.append(f"start {self.running}")
+
+    def stop(self) -> None:
+        self.running = None
+        self.told.append("stop")
+
+    def health(self, port: int) -> str | None:
+        return None if self.running in self.ill else self.running
+
+    def _property(self, name: str) -> str:
+        return "active"
+
+    def log(self, since: float) -> list[str]:
+        return ["last words"]
+
+    def migrate(self, release: Path, environment: dict[str, str]) -> None:
+        self.told.append(f"migrate {release.name} on {environment['DATABASE_URL'].split(':')[0]}")
+        if release.name in self.failing_migrations:
+            raise ActivationError("the migrations failed", ["sql error"])
+
+
+@pytest.fixture
+def service(host: Host) -> FakeService:
+    """Nothing runs."""
+    return FakeService(host)
+
+
+@pytest.fixture
+def activation(
+    host: Host, boot: Boot, aws: Aws, releases: Releases, service: FakeService, tmp_path: Path
+) -> Activation:
+    """Releases 1.0.0, 1.1.0 and 1.2.0 are installed, none is in use."""
+    set_up_environment()
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        upload(version)
+        releases.install(version, boot, aws)
+    return Activation(host, boot, aws, releases, service, runtime=tmp_path / "run")
+
+
+class TestActivate:
+    def test_first_release(self, activation: Activation, service: FakeService, boot: Boot, aws: Aws) -> None:
+        assert activation.activate("1.0.0", migrate=True)
+        assert service.told == ["migrate 1.0.0 on postgres", "start 1.0.0"]
+        assert (activation.releases.current, activation.releases.previous) == ("1.0.0", None)
+        assert (activation.runtime / "env").read_text() == environment_text(compose_environment(boot, aws))
+
+    def test_second_time_changes_nothing(self, activation: Activation, service: FakeService) -> None:
+        activation.activate("1.0.0", migrate=True)
+        service.told.clear()
+        assert not activation.activate("1.0.0", migrate=True)
+        assert service.told == []
+
+    def test_switch_remembers_the_one_before(self, activation: Activation) -> None:
+        activation.activate("1.0.0", migrate=False)
+        assert activation.activate("1.1.0", migrate=False)
+        assert (activation.releases.current, activation.releases.previous) == ("1.1.0", "1.0.0")
+
+    def test_check_tells_and_does_nothing(self, activation: Activation, service: FakeService) -> None:
+        assert activation.activate("1.0.0", migrate=True, check=True)
+        assert activation.activate("7.7.7", migrate=True, check=True)
+        assert service.told == []
+        activation.activate("1.0.0", migrate=True)
+        assert not activation.activate("1.0.0", migrate=True, check=True)
+
+    def test_release_that_is_not_installed(self, activation: Activation) -> None:
+        with pytest.raises(HostError, match=r"run backend-release install 7\.7\.7"):
+            activation.activate("7.7.7", migrate=False)
+
+    def test_changed_secret_is_taken_in(self, activation: Activation, service: FakeService, aws: Aws) -> None:
+        activation.activate("1.0.0", migrate=False)
+        aws.client("secretsmanager").put_secret_value(
+            SecretId="/carapp/test/backend", SecretString=json.dumps({"APP_SECRET": "rotated"})
+        )
+        assert activation.activate("1.0.0", migrate=False)
+        assert 'APP_SECRET="rotated"' in (activation.runtime / "env").read_text()
+        assert service.told == ["start 1.0.0", "start 1.0.0"]
+
+    def test_new_node_takes_a_restart(self, activation: Activation, service: FakeService) -> None:
+        activation.activate("1.0.0", migrate=False)
+        service.outdated = True
+        assert activation.activate("1.0.0", migrate=False)
+        assert activation.releases.previous is None
+
+    def test_ill_release_goes_back(self, activation: Activation, service: FakeService) -> None:
+        activation.activate("1.0.0", migrate=False)
+        activation.activate("1.1.0", migrate=False)
+        service.ill = {"1.2.0"}
+        with pytest.raises(ActivationError, match=r"1\.2\.0 is not healthy.*went back to 1\.1\.0") as caught:
+            activation.activate("1.2.0", migrate=False)
+        assert caught.value.log == ["last words"]
+        assert (activation.releases.current, activation.releases.previous) == ("1.1.0", "1.0.0")
+        assert service.running == "1.1.0"
+
+    def test_ill_release_and_no_way_back(self, activation: Activation, service: FakeService) -> None:
+        service.ill = {"1.0.0"}
+        with pytest.raises(ActivationError, match="no release to go back to"):
+            activation.activate("1.0.0", migrate=False)
+        assert activation.releases.current is None
+        assert service.told[-1] == "stop"
+
+    def test_going_back_fails_too(self, activation: Activation, service: FakeService) -> None:
+        activation.activate("1.0.0", migrate=False)
+        service.ill = {"1.0.0", "1.1.0"}
+        with pytest.raises(ActivationError, match=r"going back to 1\.0\.0 failed too"):
+            activation.activate("1.1.0", migrate=False)
+
+    def test_ill_current_release_keeps_its_environment(
+        self, activation: Activation, service: FakeService, aws: Aws
+    ) -> None:
+        activation.activate("1.0.0", migrate=False)
+        before = (activation.runtime / "env").read_text()
+        aws.client("secretsmanager").put_secret_value(
+            SecretId="/carapp/test/backend", SecretString=json.dumps({"APP_SECRET": "bad"})
+        )
+        service.ill = {"1.0.0"}
+        with pytest.raises(ActivationError, match="it was the one in use"):
+            activation.activate("1.0.0", migrate=False)
+        assert (activation.runtime / "env").read_text() == before
+
+    def test_failed_migration_switches_nothing(self, activation: Activation, service: FakeService) -> None:
+        activation.activate("1.0.0", migrate=True)
+        service.failing_migrations = {"1.1.0"}
+        with pytest.raises(ActivationError, match="migrations failed"):
+            activation.activate("1.1.0", migrate=True)
+        assert activation.releases.current == "1.0.0"
+        assert service.running == "1.0.0"
+
+    def test_killed_between_switch_and_reload_is_finished(self, activation: Activation, service: FakeService) -> None:
+        activation.activate("1.0.0", migrate=False)
+        activation.releases.point("1.1.0", "1.0.0")
+        assert activation.activate("1.1.0", migrate=False)
+        assert service.running == "1.1.0"
+        assert activation.releases.previous == "1.0.0"
+
+    def test_old_releases_go(self, activation: Activation) -> None:
+        for version in ("1.3.0", "1.4.0"):
+            upload(version)
+            activation.releases.install(version, activation.boot, activation.aws)
+            activation.activate(version, migrate=False)
+        assert activation.releases.installed() == ["1.4.0", "1.3.0", "1.2.0"]
