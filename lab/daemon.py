@@ -9,6 +9,8 @@ import threading
 from typing import Protocol
 
 from lab import api, imds, machine, moto_patches, process, settings, state
+from lab.dns import Resolver
+from lab.frontdoor import FrontDoor
 from lab.reconcilers.autoscaling import AutoScaling
 from lab.reconcilers.base import Reconciler
 from lab.reconcilers.databases import Databases
@@ -76,4 +78,4 @@ def make_reconcilers() -> list[Reconciler]:
 
 def make_services(changed: api.Changed) -> list[Service]:
     """Everything that listens."""
-    return [api.Api(changed), imds.MetadataService()]
+    return [api.Api(changed), imds.MetadataService(), Resolver(), FrontDoor()]

@@ -177,12 +177,14 @@ def _frontend(listener: Listener, balancer: LoadBalancer) -> Iterator[str]:
         yield f"    bind :{listener.port} ssl {files} alpn {protocols} ssl-min-ver TLSv1.2"
     else:
         yield f"    bind :{listener.port}"
-    yield "    http-request set-header X-Forwarded-For '%[req.fhdr(x-forwarded-for)], %[src]' if { req.fhdr(x-forwarded-for) -m found }"  # noqa: E501
-    yield "    http-request set-header X-Forwarded-For %[src] if !{ req.fhdr(x-forwarded-for) -m found }"
+    yield "    acl forwarded req.fhdr(x-forwarded-for) -m found"
+    yield "    http-request set-header X-Forwarded-For '%[req.fhdr(x-forwarded-for)], %[src]' if forwarded"
+    yield "    http-request set-header X-Forwarded-For %[src] if !forwarded"
     yield f"    http-request set-header X-Forwarded-Proto {'https' if secure else 'http'}"
     yield f"    http-request set-header X-Forwarded-Port {listener.port}"
     yield (
-        "    http-request set-header X-Amzn-Trace-Id Root=1-%[date,hex,bytes(8,8),lower]-%[uuid(),regsub(-,,g),bytes(0,24)]"
+        "    http-request set-header X-Amzn-Trace-Id"
+        " Root=1-%[date,hex,bytes(8,8),lower]-%[uuid(),regsub(-,,g),bytes(0,24)]"
         " if !{ req.hdr(x-amzn-trace-id) -m found }"
     )
     if not balancer.preserve_host:
@@ -303,7 +305,8 @@ def _redirect_location(config: Mapping[str, Any], listener: Listener) -> tuple[s
 
     host = fill(config.get("Host") or "#{host}")
     path = fill(config.get("Path") or "/#{path}")
-    query = fill(config.get("Query") if config.get("Query") is not None else "#{query}")
+    asked = config.get("Query")
+    query = fill("#{query}" if asked is None else str(asked))
     standard = (scheme, port) in {("http", "80"), ("https", "443")}
     return f"{scheme}://{host}{'' if standard else f':{port}'}{path}", query
 

@@ -6,7 +6,6 @@ moto is pinned exactly (pyproject.toml), because these modules replace parts of 
 from __future__ import annotations
 
 import functools
-import functools
 import importlib
 import pkgutil
 

@@ -1,4 +1,4 @@
-"""ACM: a requested certificate is issued once its validation record really is in a zone, and is in use as long as it is.
+"""ACM: certificates are issued once their validation record really is in a zone, and know who uses them.
 
 Gaps closed:
 
@@ -22,7 +22,7 @@ from moto.route53.models import route53_backends
 from lab.moto_patches.route53 import find_records
 
 
-class ResourceInUseError(ServiceException):
+class ResourceInUseError(ServiceException):  # type: ignore[misc] # moto has no type information
     """The certificate is attached to something."""
 
     code = "ResourceInUseException"

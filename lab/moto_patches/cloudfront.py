@@ -221,7 +221,7 @@ def _check_aliases(backend: Any, config: Configuration, own_id: str | None) -> N
             "certificate that validates your authorization to use the domain name.",
         )
     if arn:
-        from moto.acm.models import acm_backends  # noqa: PLC0415 - only needed here, and it is slow to import
+        from moto.acm.models import acm_backends
 
         certificate = acm_backends[backend.account_id]["us-east-1"]._certificates.get(arn)
         if certificate is not None:
@@ -258,7 +258,7 @@ def _patch_distributions() -> None:
     init = models.Distribution.__init__
     create = models.CloudFrontBackend.create_distribution_with_tags
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def init_distribution(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         self.last_modified_time = utcnow()
 
@@ -298,7 +298,7 @@ def _patch_distributions() -> None:
     # moto builds its own partial model of the configuration; this is the whole one.
     models.DistributionConfig = complete
     models.DISTRIBUTION_CONFIG_FIELDS.extend(["Staging", "DefaultRootObject", "CustomErrorResponses"])
-    models.Distribution.__init__ = __init__
+    models.Distribution.__init__ = init_distribution
     models.CloudFrontBackend.create_distribution_with_tags = create_distribution_with_tags
     models.CloudFrontBackend.update_distribution = update_distribution
     models.CloudFrontBackend.delete_distribution = delete_distribution
@@ -308,7 +308,7 @@ def _patch_invalidations() -> None:
     init = models.Invalidation.__init__
     create = models.CloudFrontBackend.create_invalidation
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def init_invalidation(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         self.status = "Completed"
 
@@ -323,7 +323,7 @@ def _patch_invalidations() -> None:
             _purge(dist_id, paths)
         return invalidation
 
-    models.Invalidation.__init__ = __init__
+    models.Invalidation.__init__ = init_invalidation
     models.CloudFrontBackend.create_invalidation = create_invalidation
 
 
@@ -370,10 +370,10 @@ def _patch_functions() -> None:
     init = models.CloudFrontFunction.__init__
     create = models.CloudFrontBackend.create_function
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def init_function(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         self.code = _code(self.code)
-        self.live: Any = None
+        self.live = None
 
     def check_code(code: Any) -> None:
         if len(_code(code)) > FUNCTION_SIZE:
@@ -458,7 +458,7 @@ def _patch_functions() -> None:
         del self.functions[name]
         self.tagger.delete_all_tags_for_resource(function.arn)
 
-    models.CloudFrontFunction.__init__ = __init__
+    models.CloudFrontFunction.__init__ = init_function
     models.CloudFrontBackend.create_function = create_function
     models.CloudFrontBackend.function_at = stage
     models.CloudFrontBackend.delete_function = delete_function

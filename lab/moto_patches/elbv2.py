@@ -139,7 +139,7 @@ def _patch_load_balancers() -> None:
     create = models.ELBv2Backend.create_load_balancer
     delete = models.ELBv2Backend.delete_load_balancer
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def init_balancer(self: Any, *args: Any, **kwargs: Any) -> None:
         balancer_init(self, *args, **kwargs)
         self.attrs = dict(LOAD_BALANCER_DEFAULTS)
         region = self.arn.split(":")[3]
@@ -189,7 +189,7 @@ def _patch_load_balancers() -> None:
         self.tagging_service.delete_all_tags_for_resource(arn)
         delete(self, arn)
 
-    models.FakeLoadBalancer.__init__ = __init__
+    models.FakeLoadBalancer.__init__ = init_balancer
     models.FakeLoadBalancer.activate = activate
     models.ELBv2Backend.create_load_balancer = create_load_balancer
     models.ELBv2Backend.delete_load_balancer = delete_load_balancer
@@ -202,7 +202,7 @@ def _patch_listeners() -> None:
     def check_certificate(backend: Any, arn: str | None) -> None:
         if not arn or ":acm:" not in arn:
             return
-        from moto.acm.models import acm_backends  # noqa: PLC0415 - moto imports it as late, to avoid a circle
+        from moto.acm.models import acm_backends
 
         certificate = acm_backends[backend.account_id][backend.region_name]._certificates.get(arn)
         if certificate is not None:
@@ -242,9 +242,9 @@ def _patch_target_groups() -> None:
     describe = models.ELBv2Backend.describe_target_groups
     remove = models.ELBv2Backend.delete_target_group
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def init_group(self: Any, *args: Any, **kwargs: Any) -> None:
         group_init(self, *args, **kwargs)
-        self.draining: dict[str, tuple[float, int]] = {}
+        self.draining = {}
         if self.protocol in {"HTTP", "HTTPS"}:
             self.attributes = {**TARGET_GROUP_DEFAULTS, **self.attributes}
 
@@ -311,7 +311,7 @@ def _patch_target_groups() -> None:
         self.tagging_service.delete_all_tags_for_resource(target_group_arn)
         return deleted
 
-    models.FakeTargetGroup.__init__ = __init__
+    models.FakeTargetGroup.__init__ = init_group
     models.FakeTargetGroup.register = register
     models.FakeTargetGroup.deregister = deregister
     models.FakeTargetGroup.deregister_terminated_instances = deregister_terminated_instances

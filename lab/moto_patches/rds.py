@@ -36,7 +36,7 @@ ENGINE_VERSIONS = ("17.6", "17.7")
 https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-release-calendar.html
 """
 
-# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html: below 400 GiB (PostgreSQL) gp3 has the baseline.
+# Below 400 GiB (PostgreSQL) gp3 has the baseline: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html
 GP3_IOPS = 3000
 GP3_THROUGHPUT = 125
 
@@ -89,7 +89,7 @@ def _patch_instances() -> None:
     backup = models.DBInstance.save_automated_backup
     groups = models.DBInstance.default_db_parameter_group_details
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def init_instance(self: Any, *args: Any, **kwargs: Any) -> None:
         # The reconciler may look at any moment: all it goes by is set before the backend knows the instance.
         init(self, *args, **kwargs)
         self.restored_from = kwargs.get("restored_from")
@@ -232,7 +232,7 @@ def _patch_instances() -> None:
             name = f"default.{family}"
         return family, name
 
-    models.DBInstance.__init__ = __init__
+    models.DBInstance.__init__ = init_instance
     models.RDSBackend.create_db_instance = create_db_instance
     models.RDSBackend.modify_db_instance = modify_db_instance
     models.RDSBackend.delete_db_instance = delete_db_instance
@@ -252,7 +252,7 @@ def _patch_snapshots() -> None:
     remove = models.RDSBackend.delete_db_snapshot
     init = models.DBSnapshot.__init__
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def init_snapshot(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         # moto shares the instance's tag list with the snapshot: what is tagged later would be tagged twice.
         self.tags = [dict(tag) for tag in self.tags]
@@ -283,18 +283,19 @@ def _patch_snapshots() -> None:
         snapshot.status = "deleted"
         return snapshot
 
-    models.DBSnapshot.__init__ = __init__
+    models.DBSnapshot.__init__ = init_snapshot
     models.RDSBackend.create_db_snapshot = create_db_snapshot
     models.RDSBackend.copy_db_snapshot = copy_db_snapshot
     models.RDSBackend.delete_db_snapshot = delete_db_snapshot
 
 
 def _check_zones(subnets: list[Any]) -> None:
-    if len({subnet.availability_zone for subnet in subnets}) < 2:
+    zones = sorted({subnet.availability_zone for subnet in subnets})
+    if len(zones) < 2:
         raise RDSClientError(
             "DBSubnetGroupDoesNotCoverEnoughAZs",
             "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ coverage: "
-            f"{', '.join(sorted({subnet.availability_zone for subnet in subnets}))}. Add subnets to cover at least 2 AZs.",
+            f"{', '.join(zones)}. Add subnets to cover at least 2 AZs.",
         )
 
 

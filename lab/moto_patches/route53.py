@@ -92,6 +92,7 @@ def apply() -> None:
         if not f".{name}".endswith(f".{zone.name.rstrip('.').lower()}"):
             raise refuse(f"RRSet with DNS name {name}. is not permitted in zone {zone.name}")
         wanted["Name"] = f"{name}."
+        which = f"resource record set [name='{name}.', type='{wanted['Type']}']"
         present = [
             rrset
             for rrset in zone.rrsets
@@ -101,20 +102,13 @@ def apply() -> None:
         ]
         if action == "DELETE":
             if not present:
-                raise refuse(
-                    f"Tried to delete resource record set [name='{name}.', type='{wanted['Type']}'] but it was not found"
-                )
+                raise refuse(f"Tried to delete {which} but it was not found")
             if not _same(present[0], wanted):
-                raise refuse(
-                    f"Tried to delete resource record set [name='{name}.', type='{wanted['Type']}'] "
-                    "but the values provided do not match the current values"
-                )
+                raise refuse(f"Tried to delete {which} but the values provided do not match the current values")
             zone.rrsets = [rrset for rrset in zone.rrsets if rrset is not present[0]]
             return
         if action == "CREATE" and present:
-            raise refuse(
-                f"Tried to create resource record set [name='{name}.', type='{wanted['Type']}'] but it already exists"
-            )
+            raise refuse(f"Tried to create {which} but it already exists")
         others = {rrset.type for rrset in zone.rrsets if rrset.name.rstrip(".").lower() == name} - {wanted["Type"]}
         if (wanted["Type"] == "CNAME" and others) or "CNAME" in others:
             raise refuse(

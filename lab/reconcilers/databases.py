@@ -92,6 +92,13 @@ exec setpriv --reuid=postgres --regid=postgres --init-groups \\
 """
 
 
+# One tablespace, so one tar on standard output; fetch puts the write-ahead log into the same.
+BACKUP = (
+    "pg_basebackup --username rdsadmin --pgdata - --format tar --wal-method fetch --checkpoint fast"
+    " --no-manifest --no-sync --compress client-gzip:1"
+)
+
+
 def literal(text: str) -> str:
     """An SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
@@ -378,9 +385,7 @@ class Databases(Reconciler):
         podman.execute(
             container_name(database),
             *("sh", "-c"),
-            # One tablespace, so one tar on standard output; fetch puts the write-ahead log into the same.
-            "pg_basebackup --username rdsadmin --pgdata - --format tar --wal-method fetch --checkpoint fast --no-manifest "
-            f"--no-sync --compress client-gzip:1 > {INSIDE}/backup.part && mv {INSIDE}/backup.part {INSIDE}/backup",
+            f"{BACKUP} > {INSIDE}/backup.part && mv {INSIDE}/backup.part {INSIDE}/backup",
         )
         (self._directory(database) / "backup").replace(target)
 

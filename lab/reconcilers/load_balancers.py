@@ -158,7 +158,7 @@ class LoadBalancers(Reconciler):
         folder.mkdir(parents=True, exist_ok=True)
         # HAProxy reads them as root, before it gives root up; nobody else may.
         folder.chmod(0o700)
-        for old in set(path.name for path in folder.iterdir()) - set(certificates):
+        for old in {path.name for path in folder.iterdir()} - set(certificates):
             (folder / old).unlink()
         for file, pem in certificates.items():
             (folder / file).write_bytes(pem)
@@ -266,9 +266,9 @@ class LoadBalancers(Reconciler):
         wanted = {
             (group.name, target.server): (group, target) for group in model.groups.values() for target in group.targets
         }
-        for backend, server in set(present) - set(wanted):
+        for backend, name in set(present) - set(wanted):
             # Connections may take a moment to end: what is still there is removed in the next round.
-            runtime.remove(backend, server)
+            runtime.remove(backend, name)
         for (backend, name), (group, target) in wanted.items():
             server = present.get((backend, name))
             since = self._registered.setdefault((group.arn, name), time.monotonic() if server is None else 0.0)
