@@ -1,0 +1,186 @@
+"""The module release_frontend: what is uploaded, kept, deleted and invalidated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from plugins.module_utils.release_artifact import LocalRelease, ReleaseBucket, manifest_text, pack
+from plugins.modules import release_frontend
+
+RELEASES, BUCKET = "cars-prod-releases", "cars-prod-frontend"
+ONE = {"index.html": "one", "assets/app-1.js": "1", "assets/logo.svg": "logo", "favicon.svg": "icon"}
+TWO = {"index.html": "two", "assets/app-2.js": "2", "assets/logo.svg": "logo", "about/index.html": "about"}
+THREE = {"index.html": "three", "assets/app-3.js": "3"}
+Publish = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def s3() -> Any:
+    client = boto3.client("s3")
+    for bucket in (RELEASES, BUCKET):
+        client.create_bucket(Bucket=bucket)
+    return client
+
+
+@pytest.fixture
+def distribution() -> str:
+    origin = {"Id": "s3", "DomainName": f"{BUCKET}.s3.amazonaws.com", "S3OriginConfig": {"OriginAccessIdentity": ""}}
+    config = {
+        "CallerReference": "test",
+        "Comment": "",
+        "Enabled": True,
+        "Origins": {"Quantity": 1, "Items": [origin]},
+        "DefaultCacheBehavior": {"TargetOriginId": "s3", "ViewerProtocolPolicy": "allow-all"},
+    }
+    answer = boto3.client("cloudfront").create_distribution(DistributionConfig=config)
+    return str(answer["Distribution"]["Id"])
+
+
+@pytest.fixture
+def release(s3: Any, tmp_path: Path) -> Callable[[str, Mapping[str, str] | None], None]:
+    """Put a release with these files of a front end, or without one, into the bucket of releases."""
+
+    def make(version: str, files: Mapping[str, str] | None) -> None:
+        directory = tmp_path / version
+        for role, contents in {"backend": {"src/server.js": ""}, "frontend": files or {}}.items():
+            for name, text in contents.items():
+                file = directory / role / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+        manifest: dict[str, Any] = {"version": version, "node": "24", "source": "", "frontend": None}
+        manifest["backend"] = pack(directory / "backend", directory / "backend.tar.gz")
+        if files:
+            manifest["frontend"] = pack(directory / "frontend", directory / "frontend.tar.gz")
+        (directory / "manifest.json").write_text(manifest_text(manifest))
+        local = LocalRelease(directory, manifest)
+        ReleaseBucket(s3, RELEASES).upload(local, list(local.archives), with_manifest=True)
+
+    return make
+
+
+@pytest.fixture
+def publish(run_module: Publish, distribution: str) -> Publish:
+    def run(version: str, *, check: bool = False, **more: Any) -> dict[str, Any]:
+        arguments = {"releases_bucket": RELEASES, "bucket": BUCKET, "distribution_id": distribution, **more}
+        return run_module(release_frontend, check, version=version, **arguments)
+
+    return run
+
+
+def keys(s3: Any) -> set[str]:
+    return {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
+
+
+def invalidations(distribution: str) -> int:
+    answer = boto3.client("cloudfront").list_invalidations(DistributionId=distribution)
+    return len(answer["InvalidationList"].get("Items", []))
+
+
+def test_published_once_with_types_and_caching(s3: Any, release: Any, publish: Publish, distribution: str) -> None:
+    release("1", ONE)
+    planned = publish("1", check=True)
+    assert (keys(s3), invalidations(distribution)) == (set(), 0)
+    made = publish("1")
+    assert (made["changed"], made["uploaded"], made["invalidated"]) == (True, planned["uploaded"], ["/*"])
+    assert keys(s3) == {*ONE, "release.json"}
+    asset = s3.head_object(Bucket=BUCKET, Key="assets/app-1.js")
+    page = s3.head_object(Bucket=BUCKET, Key="index.html")
+    assert asset["CacheControl"] == "public, max-age=31536000, immutable"
+    assert asset["ContentType"] == "text/javascript; charset=utf-8"
+    assert (page["CacheControl"], page["ContentType"]) == ("no-cache", "text/html; charset=utf-8")
+    assert s3.head_object(Bucket=BUCKET, Key="favicon.svg")["ContentType"] == "image/svg+xml"
+
+    for check in (True, False):
+        again = publish("1", check=check)
+        assert (again["changed"], again["uploaded"], again["deleted"], again["invalidated"]) == (False, [], [], [])
+    assert invalidations(distribution) == 1
+
+
+def test_the_release_before_stays_and_what_is_not_ours(s3: Any, release: Any, publish: Publish) -> None:
+    for version, files in {"1": ONE, "2": TWO, "3": THREE}.items():
+        release(version, files)
+    publish("1")
+    s3.put_object(Bucket=BUCKET, Key="images/car.jpg", Body=b"uploaded by people")
+    made = publish("2")
+    assert made["uploaded"] == ["about/index.html", "assets/app-2.js", "index.html", "release.json"]
+    assert keys(s3) == {*ONE, *TWO, "release.json", "images/car.jpg"}
+    planned = publish("3", check=True)
+    made = publish("3")
+    assert planned["deleted"] == made["deleted"] == ["assets/app-1.js", "favicon.svg"]
+    assert keys(s3) == {*TWO, *THREE, "release.json", "images/car.jpg"}
+    # Back again: the files are still there, only the page and the record are written.
+    assert publish("2")["uploaded"] == ["index.html", "release.json"]
+    assert s3.get_object(Bucket=BUCKET, Key="index.html")["Body"].read() == b"two"
+
+
+def test_drift_is_mended(s3: Any, release: Any, publish: Publish, distribution: str) -> None:
+    release("1", ONE)
+    publish("1")
+    s3.put_object(Bucket=BUCKET, Key="index.html", Body=b"somebody's edit")
+    s3.delete_object(Bucket=BUCKET, Key="assets/logo.svg")
+    assert publish("1")["uploaded"] == ["assets/logo.svg", "index.html"]
+    s3.put_object(Bucket=BUCKET, Key="release.json", Body=b"damaged")
+    assert publish("1")["uploaded"] == ["release.json"]
+    assert invalidations(distribution) == 3
+
+
+def test_a_killed_run_is_finished_and_told_to_the_distribution(
+    s3: Any, release: Any, publish: Publish, monkeypatch: pytest.MonkeyPatch, distribution: str
+) -> None:
+    release("1", ONE)
+    release("2", TWO)
+    publish("1")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(release_frontend, "invalidate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            publish("2")
+    assert json.loads(s3.get_object(Bucket=BUCKET, Key="release.json")["Body"].read())["version"] == "1"
+    made = publish("2")
+    assert (made["uploaded"], made["invalidated"]) == (["release.json"], ["/*"])
+    assert invalidations(distribution) == 2
+
+
+def test_pages_go_last(s3: Any, release: Any, publish: Publish, monkeypatch: pytest.MonkeyPatch) -> None:
+    release("2", TWO)
+    order: list[str] = []
+    put = release_frontend.Frontend._put
+
+    def record(self: release_frontend.Frontend, key: str, body: bytes) -> None:
+        order.append(key)
+        put(self, key, body)
+
+    monkeypatch.setattr(release_frontend.Frontend, "_put", record)
+    publish("2")
+    assert order[-2:] == ["about/index.html", "index.html"]
+    assert set(order[:-2]) == {"assets/app-2.js", "assets/logo.svg"}
+
+
+def test_without_a_front_end_or_a_distribution(s3: Any, release: Any, publish: Publish) -> None:
+    release("api", None)
+    assert publish("api")["changed"] is False
+    release("1", ONE)
+    assert publish("1", distribution_id="")["invalidated"] == []
+
+
+def test_mistakes(s3: Any, release: Any, publish: Publish) -> None:
+    assert "no release 'gone' in s3://cars-prod-releases; build it" in publish("gone")["msg"]
+    assert publish("gone", check=True)["changed"] is True
+    assert publish("gone", check=True, bucket="not-made-yet")["changed"] is True
+    release("1", ONE)
+    assert "run playbooks/provision.yml" in publish("1", bucket="not-made-yet")["msg"]
+    s3.put_object(Bucket=RELEASES, Key="releases/1/frontend.tar.gz", Body=b"other")
+    assert "is not what its manifest says" in publish("1")["msg"]
+    s3.delete_object(Bucket=RELEASES, Key="releases/1/frontend.tar.gz")
+    assert "is missing; build the release again" in publish("1")["msg"]
+    release("own", {**ONE, "release.json": "{}"})
+    assert "brings a file release.json" in publish("own")["msg"]
