@@ -57,6 +57,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             [sys.executable, "-m", "plugins.warm_worker.server", str(path)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
+            # Ansible keeps its own from being inherited.
+            stdout=subprocess.DEVNULL,
+            stderr=sys.__stderr__,
             # Ctrl-C is for the playbook; the server's children end with the task that waits for them.
             start_new_session=True,
         )

@@ -1,0 +1,188 @@
+"""The warm worker gives what Ansible's own way gives, keeps tasks apart, and leaves nothing running."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from plugins.warm_worker.wire import Request, receive, send
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PLAYBOOK = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - amazon.aws.ec2_vpc_net: {name: warm, cidr_block: 10.77.0.0/16, tags: {a: b}}
+      register: vpc
+    - amazon.aws.ec2_vpc_subnet: {vpc_id: "{{ vpc.vpc.id }}", cidr: "10.77.{{ item }}.0/24"}
+      loop: [1, 2]
+    - amazon.aws.ec2_vpc_net: {name: other, cidr_block: 10.78.0.0/16}
+      check_mode: true
+      diff: true
+      register: planned
+    - amazon.aws.ec2_vpc_net: {name: warm, no_such_option: 1}
+      ignore_errors: true
+      register: refused
+    - amazon.aws.aws_caller_info:
+      environment: {AWS_DEFAULT_REGION: eu-west-1}
+      register: caller
+    - resource_ownership: {tags: {"vahana:app": a, "vahana:env": b}, resources: [{type: vpc, name: none}]}
+      register: own
+    - ansible.builtin.command: {cmd: "true"}
+      changed_when: false
+    - ansible.builtin.copy:
+        dest: "{{ out }}"
+        content: "{{ seen | to_json }}"
+      vars:
+        seen: {planned: "{{ planned.changed }}", refused: "{{ refused.msg }}", own: "{{ own }}", caller: "{{ caller }}"}
+"""
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "0-no-secret-0",
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield
+    server.stop()
+
+
+def _play(tmp_path: Path, warm: bool) -> tuple[str, dict[str, Any]]:
+    book, out = tmp_path / "play.yml", tmp_path / "out.json"
+    out.unlink(missing_ok=True)
+    book.write_text(PLAYBOOK)
+    run = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            *(
+                "-i",
+                "localhost,",
+                "-c",
+                "local",
+                "-e",
+                f"out={out}",
+                "-e",
+                f"ansible_python_interpreter={sys.executable}",
+            ),
+            *("-vvv", str(book)),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "VAHANA_WARM_WORKER": str(warm).lower()},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr
+    recap = re.search(r"localhost +: (.*)", run.stdout)
+    assert recap
+    built = run.stdout.count("<127.0.0.1> EXEC") + run.stdout.count("<localhost> EXEC")
+    return recap.group(1), {**json.loads(out.read_text()), "local processes": built}
+
+
+def test_the_results_are_those_of_ansibles_own_way(api: None, tmp_path: Path) -> None:
+    first, _ = _play(tmp_path, warm=True)
+    warm_recap, warm = _play(tmp_path, warm=True)
+    own_recap, own = _play(tmp_path, warm=False)
+    assert "changed=4" in first
+    assert warm_recap == own_recap
+    assert warm.pop("local processes") < own.pop("local processes")
+    assert warm == own
+    assert warm["planned"] is True
+    assert "required" in warm["refused"]
+
+
+def test_no_server_outlives_its_playbook(api: None, tmp_path: Path) -> None:
+    _play(tmp_path, warm=True)
+    assert _servers() == []
+
+
+def _servers() -> list[str]:
+    mine = str(os.getpid())
+    lines = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [line for line in lines if "plugins.warm_worker.server" in line and line.split()[0] in (mine, "1")]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "socket"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "plugins.warm_worker.server", str(path)], cwd=ROOT, stdin=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    yield path
+    assert process.stdin
+    process.stdin.close()
+    assert process.wait(timeout=10) == 0
+
+
+def _request(path: Path, **changes: Any) -> Request:
+    fields: dict[str, Any] = {
+        "module": "ansible.modules.test",
+        "path": str(path),
+        "arguments": json.dumps({"ANSIBLE_MODULE_ARGS": {}}),
+        "profile": "legacy",
+        "environment": {"PATH": os.environ["PATH"]},
+        "directory": "/",
+        "umask": 0o022,
+    }
+    return Request(**{**fields, **changes})
+
+
+def _ask(server: Path, request: Request) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(server))
+        send(connection, request)
+        return receive(connection)
+
+
+def test_one_task_does_not_see_what_another_left(server: Path, tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("import os, boto3\nprint(os.environ.get('SEEN'), hasattr(boto3, 'mark'))\nboto3.mark = 1\n")
+    first = _ask(server, _request(module, environment={"SEEN": "1"}))
+    second = _ask(server, _request(module))
+    assert (first["out"], second["out"]) == ("1 False\n", "None False\n")
+
+
+def test_a_module_that_dies_is_reported_and_the_next_one_runs(server: Path, tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("import os\nprint('before', flush=True)\nos.kill(os.getpid(), 9)\n")
+    assert _ask(server, _request(module)) == {"code": -9, "out": "before\n", "err": ""}
+    module.write_text("raise SystemExit(3)\n")
+    assert _ask(server, _request(module))["code"] == 3
+
+
+def test_a_module_ends_with_the_task_that_waits_for_it(server: Path, tmp_path: Path) -> None:
+    module, mark = tmp_path / "module.py", tmp_path / "pid"
+    module.write_text(f"import os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(server))
+        send(connection, _request(module))
+        while not (mark.exists() and mark.read_text()):
+            time.sleep(0.05)
+    pid, deadline = int(mark.read_text()), time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
