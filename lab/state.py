@@ -13,6 +13,7 @@ import sys
 import threading
 import types
 import weakref
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from moto.backends import get_backend
 from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from moto.s3.models import FakeKey
 
-FORMAT = [1, moto.__version__, list(sys.version_info[:2])]
+FORMAT = [2, moto.__version__, list(sys.version_info[:2])]
 """Functions are stored as byte code and moto's classes by name: a state fits only the versions that wrote it."""
 
 ATTEMPTS = 50
@@ -77,9 +78,12 @@ class _Pickler(pickle.Pickler):
                 return FakeKey.__new__, (FakeKey,), self._key_state(value)
             case RSAPrivateKey() | EllipticCurvePrivateKey() | Ed25519PrivateKey():
                 text = value.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-                return load_pem_private_key, (text, None)
+                return _private_key, (text,)
             case Certificate():
-                return load_pem_x509_certificate, (value.public_bytes(Encoding.PEM),)
+                return _certificate, (value.public_bytes(Encoding.PEM),)
+            case defaultdict() if type(value) is not defaultdict:
+                # Its own way to be pickled calls the class with the factory alone, which a subclass may not bear.
+                return _default_dict, (type(value), value.default_factory), vars(value), None, iter(value.items())
             case weakref.ReferenceType():
                 return _reference, (value(),)
             case types.FunctionType() if "<locals>" in value.__qualname__ or "<lambda>" in value.__qualname__:
@@ -126,6 +130,20 @@ def _fresh(name: str) -> Any:
     return makers[name]()
 
 
+def _default_dict(kind: type[defaultdict[Any, Any]], factory: Any) -> defaultdict[Any, Any]:
+    made = kind.__new__(kind)
+    defaultdict.__init__(made, factory)
+    return made
+
+
+def _private_key(text: bytes) -> Any:
+    return load_pem_private_key(text, password=None)
+
+
+def _certificate(text: bytes) -> Certificate:
+    return load_pem_x509_certificate(text)
+
+
 def _reference(target: Any) -> Any:
     return weakref.ref(target) if target is not None else lambda: None
 
@@ -152,7 +170,7 @@ def save(directory: Path) -> None:
             with partial.open("wb") as file:
                 pickle.dump(FORMAT, file)
                 pickler = _Pickler(file, objects)
-                pickler.dump(_collect())
+                pickler.dump((_collect(), _common()))
         except (RuntimeError, ValueError):
             # A request changed a dictionary, or closed an object's buffer, while it was being read.
             if attempt == ATTEMPTS - 1:
@@ -182,11 +200,13 @@ def load(directory: Path) -> bool:
         try:
             if pickle.load(file) != FORMAT:
                 raise StateError(f"{path} was written by another version: run `lab down`, which discards it")
-            state = _Unpickler(file, directory / "objects").load()
+            state, common = _Unpickler(file, directory / "objects").load()
         except (pickle.UnpicklingError, AttributeError, EOFError, ImportError, OSError) as error:
             raise StateError(f"{path} is damaged ({error}): run `lab down`, which discards it") from error
     for (service, account, region), backend in state.items():
         get_backend(service)[account][region] = backend
+    for service, attributes in common.items():
+        vars(get_backend(service)).update(attributes)
     return True
 
 
@@ -197,6 +217,15 @@ def _collect() -> dict[tuple[str, str, str], Any]:
         for service in list(BackendDict._instances)
         for account, region, backend in service.iter_backends()
         if backend.partition == PARTITION
+    }
+
+
+def _common() -> dict[str, dict[str, Any]]:
+    """What a service keeps across accounts and regions: S3 the owner of each bucket name."""
+    plain = vars(BackendDict(object, "")).keys()
+    return {
+        service.service_name: {name: value for name, value in vars(service).items() if name not in plain}
+        for service in list(BackendDict._instances)
     }
 
 

@@ -10,7 +10,8 @@ import copy
 import datetime
 import enum
 import hashlib
-from ipaddress import IPv4Network
+import itertools
+from ipaddress import IPv4Network, ip_address
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -23,6 +24,7 @@ from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.instances import InstanceState as MotoInstanceState
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateBackend, LaunchTemplateVersion
+from moto.ec2.models.subnets import Subnet
 from moto.ec2.models.vpcs import VPC, VPCBackend
 from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses.general import General
@@ -42,6 +44,10 @@ ROOT_SIZE = 8
 
 SEEN_FOR = datetime.timedelta(hours=1)
 """How long a terminated instance is still described, as on AWS."""
+
+FIRST_FREE = 4
+"""AWS keeps the first four addresses of a subnet and the last:
+https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"""
 
 HIGHEST_PAGE = 200
 """Results of a describe call that names no number, as on AWS (moto: 15)."""
@@ -532,6 +538,22 @@ def _refuse_overlap(cidr_block: str) -> None:
         )
 
 
+def get_available_subnet_ip(subnet: Any, instance: Any) -> str:
+    """Give out the next free address of a subnet, in turn, so that one is not used again soon.
+
+    moto keeps its place in a generator, which is lost with the process.
+    """
+    first, last = int(subnet.cidr.network_address) + FIRST_FREE, int(subnet.cidr.broadcast_address) - 1
+    begin = getattr(subnet, "next_address", first)
+    for number in itertools.chain(range(begin, last + 1), range(first, begin)):
+        address = ip_address(number)
+        if str(address) not in subnet._subnet_ips and address not in subnet._reserved_ips:
+            subnet.next_address = number + 1
+            subnet._subnet_ips[str(address)] = instance
+            return str(address)
+    raise EC2ClientError("InsufficientFreeAddressesInSubnet", f"The subnet '{subnet.id}' has no free address left.")
+
+
 def delete_vpc(backend: Any, vpc_id: str) -> VPC:
     """Delete a VPC that nothing is in: hosts and interfaces count, as on AWS."""
     for instance in backend.all_instances():
@@ -572,5 +594,6 @@ def apply() -> None:
 
     VPCBackend.create_vpc = create_vpc
     VPCBackend.delete_vpc = delete_vpc
+    Subnet.get_available_subnet_ip = get_available_subnet_ip
     # Names of resource types as AWS spells them in tag specifications and filters.
     ec2_utils.EC2_PREFIX_TO_RESOURCE.update({"eipalloc": "elastic-ip", "nat": "natgateway"})

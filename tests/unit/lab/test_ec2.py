@@ -226,3 +226,15 @@ class TestNetworks:
         assert client("ec2").describe_tags()["Tags"][0]["ResourceType"] == "elastic-ip"
         filters = [{"Name": "tag:a", "Values": ["b"]}]
         assert len(client("ec2").describe_addresses(Filters=filters)["Addresses"]) == 1
+
+    def test_addresses_go_round_before_one_is_used_again(self, client: Client, image: str) -> None:
+        vpc = client("ec2").create_vpc(CidrBlock="10.92.0.0/16")["Vpc"]["VpcId"]
+        subnet = client("ec2").create_subnet(VpcId=vpc, CidrBlock="10.92.1.0/28")["Subnet"]["SubnetId"]
+        first = run(client, image, subnet)
+        assert first.private_ip == "10.92.1.4"
+        client("ec2").terminate_instances(InstanceIds=[first.id])
+        more = [run(client, image, subnet).private_ip for _ in range(11)]
+        assert more == [f"10.92.1.{number}" for number in [*range(5, 15), 4]]
+        with pytest.raises(ClientError) as caught:
+            run(client, image, subnet)
+        assert code(caught) == "InsufficientFreeAddressesInSubnet"

@@ -1,0 +1,99 @@
+"""What the command says when it cannot do its work, and how requests are told apart."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import api, cli, image, machine, process, settings
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine of the test's own, as far as files go."""
+    monkeypatch.setenv("VAHANA_LAB_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(settings, "runtime", lambda: tmp_path / "run")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """What went to standard error: one line."""
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    return text
+
+
+def test_not_root(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert cli.main(["up"]) == 1
+    assert "run it with sudo" in said(capsys)
+
+
+def test_podman_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None if name == "podman" else f"/usr/bin/{name}")
+    assert cli.main(["up"]) == 1
+    assert "apt install podman" in said(capsys)
+
+
+def test_port_in_use_names_the_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(machine, "missing_tools", list)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(settings, "API_PORT", taken.getsockname()[1])
+        assert cli.main(["up"]) == 1
+    text = said(capsys)
+    assert f"(pid {os.getpid()})" in text
+    assert "stop that process" in text
+
+
+def test_disk_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(image, "present", lambda recipe: False)
+    monkeypatch.setattr(image, "_require_tools", lambda *names: None)
+    monkeypatch.setattr(image.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
+    with pytest.raises(image.ImageError, match="free some space"):
+        image.ensure()
+    assert [path.name for path in (tmp_path / "cache/vahana").iterdir()] == ["build.lock"]
+
+
+def test_nothing_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["status"]) == 1
+    assert "lab up" in said(capsys)
+    assert cli.main(["logs"]) == 1
+    assert "lab up" in said(capsys)
+
+
+def test_one_lab_a_machine() -> None:
+    assert process.running() is None
+    with process.lock():
+        # Locks of one process do not exclude each other across open files only for the same file object.
+        with pytest.raises(process.AlreadyRunningError, match=f"pid {os.getpid()}"):
+            process.lock()
+        assert process.running() == os.getpid()
+    assert process.running() is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "reads"),
+    [
+        ({"REQUEST_METHOD": "GET", "PATH_INFO": "/bucket/key"}, True),
+        ({"REQUEST_METHOD": "PUT", "PATH_INFO": "/bucket/key"}, False),
+        ({"REQUEST_METHOD": "POST", "HTTP_X_AMZ_TARGET": "AmazonSSM.GetParameter"}, True),
+        ({"REQUEST_METHOD": "POST", "HTTP_X_AMZ_TARGET": "AmazonSSM.PutParameter"}, False),
+        ({"REQUEST_METHOD": "POST", "PATH_INFO": "/service/Granite/operation/ListMetrics"}, True),
+        ({"REQUEST_METHOD": "POST", "body": b"Action=DescribeInstances&Version=1"}, True),
+        ({"REQUEST_METHOD": "POST", "body": b"Action=RunInstances&Version=1"}, False),
+    ],
+)
+def test_reading_requests_are_told_from_changing_ones(request_: dict[str, Any], reads: bool) -> None:
+    body = request_.pop("body", b"")
+    environ = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), **request_}
+    if body:
+        environ["CONTENT_TYPE"] = "application/x-www-form-urlencoded; charset=utf-8"
+    assert api.reads_only(environ) is reads
+    assert environ["wsgi.input"].read() == body

@@ -1,0 +1,127 @@
+"""The state survives: what is saved comes back, whatever moto keeps it in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.backends import get_backend
+from moto.core.base_backend import BackendDict
+from moto.s3.models import s3_backends
+
+from lab import state
+from lab.moto_patches import ec2
+
+Client = Callable[[str], Any]
+CONTENT = b"x" * 100_000
+
+
+def forget() -> None:
+    """Lose everything, as a killed process does."""
+    for service in list(BackendDict._instances):
+        for account in service.values():
+            account.clear()
+    s3_backends.bucket_accounts.clear()
+
+
+def fill(client: Client) -> str:
+    """Have something of every kind that is hard to keep; return an instance's id."""
+    vpc = client("ec2").create_vpc(CidrBlock="10.95.0.0/16")["Vpc"]["VpcId"]
+    subnet = client("ec2").create_subnet(VpcId=vpc, CidrBlock="10.95.1.0/24")["Subnet"]["SubnetId"]
+    image = client("ssm").get_parameter(Name=ec2.DEBIAN_PARAMETER)["Parameter"]["Value"]
+    client("ec2").create_launch_template(LaunchTemplateName="trial", LaunchTemplateData={"ImageId": image})
+    client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName="trial",
+        MinSize=0,
+        MaxSize=1,
+        LaunchTemplate={"LaunchTemplateName": "trial"},
+        VPCZoneIdentifier=subnet,
+    )
+    client("s3").create_bucket(Bucket="trial")
+    for _ in range(2):
+        client("s3").put_object(Bucket="trial", Key="a/b", Body=CONTENT)
+    client("kms").create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
+    client("acm").request_certificate(DomainName="cars.example.com", ValidationMethod="DNS")
+    client("ssm").put_parameter(Name="/trial/env/release", Value="1", Type="String")
+    client("secretsmanager").create_secret(Name="/trial/env/database", SecretString="{}")
+    client("sqs").create_queue(QueueName="trial")
+    client("sns").create_topic(Name="trial")
+    client("route53").create_hosted_zone(Name="example.com", CallerReference="1")
+    client("logs").create_log_group(logGroupName="trial")
+    instance = client("ec2").run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnet)
+    return str(instance["Instances"][0]["InstanceId"])
+
+
+def test_everything_comes_back_and_still_belongs_together(client: Client, tmp_path: Path) -> None:
+    instance = fill(client)
+    state.save(tmp_path)
+    forget()
+    assert not client("s3").list_buckets()["Buckets"]
+
+    assert state.load(tmp_path)
+    assert client("s3").get_object(Bucket="trial", Key="a/b")["Body"].read() == CONTENT
+    assert client("ssm").get_parameter(Name="/trial/env/release")["Parameter"]["Value"] == "1"
+    assert client("secretsmanager").get_secret_value(SecretId="/trial/env/database")["SecretString"] == "{}"
+    assert client("kms").list_keys()["Keys"]
+    assert client("sqs").list_queues()["QueueUrls"]
+    described = client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    assert described["PrivateIpAddress"] == "10.95.1.4"
+    # The same object from both sides, not a copy on each.
+    group = get_backend("autoscaling")["123456789012"]["us-east-1"].autoscaling_groups["trial"]
+    assert group.ec2_backend is get_backend("ec2")["123456789012"]["us-east-1"]
+    # The next address is a free one.
+    more = client("ec2").run_instances(
+        ImageId=described["ImageId"], MinCount=1, MaxCount=1, SubnetId=described["SubnetId"]
+    )
+    assert more["Instances"][0]["PrivateIpAddress"] == "10.95.1.5"
+
+
+def test_contents_are_written_once_and_go_with_their_objects(client: Client, tmp_path: Path) -> None:
+    fill(client)
+    state.save(tmp_path)
+    objects = list((tmp_path / "objects").iterdir())
+    assert [path.name for path in objects] == [f"{hashlib.md5(CONTENT).hexdigest()}-{len(CONTENT)}"]
+    written = objects[0].stat().st_mtime_ns
+    state.save(tmp_path)
+    assert objects[0].stat().st_mtime_ns == written
+    client("s3").delete_object(Bucket="trial", Key="a/b")
+    state.save(tmp_path)
+    assert not list((tmp_path / "objects").iterdir())
+
+
+def test_no_state_is_an_empty_account(tmp_path: Path) -> None:
+    assert not state.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense"])
+def test_damaged_state_says_what_to_do(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "state.pickle").write_bytes(content)
+    with pytest.raises(state.StateError, match="lab down"):
+        state.load(tmp_path)
+
+
+def test_state_of_another_version_says_what_to_do(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client("sns").create_topic(Name="trial")
+    state.save(tmp_path)
+    monkeypatch.setattr(state, "FORMAT", [1, "another", [3, 13]])
+    with pytest.raises(state.StateError, match="another version"):
+        state.load(tmp_path)
+
+
+def test_saver_saves_after_a_change_and_at_the_end(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "SETTLE_SECONDS", 0.0)
+    saver = state.Saver(tmp_path)
+    saver.start()
+    client("sns").create_topic(Name="trial")
+    saver.changed()
+    saver.close()
+    forget()
+    state.load(tmp_path)
+    assert len(client("sns").list_topics()["Topics"]) == 1
