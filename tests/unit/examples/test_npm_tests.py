@@ -1,0 +1,81 @@
+"""The example applications' own tests, run as their authors run them: `npm ci`, `npm test`."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+BIN = Path(sys.executable).parent
+
+
+def npm(application: Path, *arguments: str, **environment: str) -> None:
+    done = subprocess.run(
+        [str(BIN / "npm"), *arguments],
+        cwd=application,
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"npm {' '.join(arguments)}:\n{done.stdout[-6000:]}{done.stderr[-2000:]}"
+
+
+def copy(name: str, target: Path) -> Path:
+    """Copy an example without what is installed in it."""
+    return Path(shutil.copytree(EXAMPLES / name, target, ignore=shutil.ignore_patterns("node_modules", "dist")))
+
+
+@pytest.fixture(scope="module")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL of its own on loopback; "" on a machine without one: the lab's tests use one in any case."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        yield ""
+        return
+    tools = found[-1].parent
+    # The server refuses to run as root.
+    user = pwd.getpwnam("nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name)
+    with tempfile.TemporaryDirectory(prefix="vahana-postgres-") as temporary, socket.socket() as probe:
+        os.chown(temporary, user.pw_uid, user.pw_gid)
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        data = f"{temporary}/data"
+        options = f"-p {port} -k {temporary} -c listen_addresses=127.0.0.1 -c fsync=off"
+
+        def run(*command: str) -> None:
+            subprocess.run(
+                command, check=True, cwd=temporary, user=user.pw_uid, group=user.pw_gid, stdout=subprocess.DEVNULL
+            )
+
+        run(f"{tools}/initdb", "-D", data, "-A", "trust", "-U", "test", "--no-sync", "-E", "UTF8", "--locale=C")
+        run(f"{tools}/pg_ctl", "-D", data, "-o", options, "-l", f"{temporary}/log", "-w", "start")
+        try:
+            yield f"postgres://test@127.0.0.1:{port}/postgres"
+        finally:
+            run(f"{tools}/pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+
+
+def test_backend(tmp_path: Path, postgres_url: str) -> None:
+    application = copy("backend", tmp_path / "backend")
+    npm(application, "ci")
+    npm(application, "test", DATABASE_URL=postgres_url)
+
+
+def test_frontend(tmp_path: Path) -> None:
+    application = copy("frontend", tmp_path / "frontend")
+    npm(application, "ci")
+    npm(application, "test")
+    npm(application, "run", "build")
+    assert (application / "dist/index.html").is_file()
