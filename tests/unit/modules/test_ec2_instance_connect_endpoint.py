@@ -112,9 +112,11 @@ def test_is_gone_when_it_says_so(keep: Run) -> None:
     assert not keep(state="absent")["changed"]
 
 
-def test_made_anew_while_the_old_one_goes(keep: Run) -> None:
+def test_made_anew_while_the_old_one_goes(keep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     keep()
+    monkeypatch.setattr(ec2_connect, "TRANSITION", datetime.timedelta(hours=1))
     assert keep(state="absent", wait=False)["endpoint"]["state"] == "delete-in-progress"
+    monkeypatch.setattr(ec2_connect, "TRANSITION", datetime.timedelta(milliseconds=50))
     assert keep()["endpoint"]["state"] == "create-complete" and len(endpoints()) == 1
 
 
