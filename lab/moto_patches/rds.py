@@ -25,7 +25,6 @@ from moto.rds.exceptions import (
     DBSnapshotAlreadyExistsError,
     DBSnapshotNotFoundFault,
     DBSubnetGroupNotFoundError,
-    InvalidDBInstanceStateError,
     RDSClientError,
 )
 from moto.rds.responses import RDSResponse
@@ -69,6 +68,10 @@ def resolve_engine_version(engine: str, version: str | None) -> str:
             f"Cannot find version {version} for {engine} (the lab has postgres {', '.join(ENGINE_VERSIONS)})",
         )
     return found[-1]
+
+
+def _wrong_state(identifier: str, status: str) -> RDSClientError:
+    return RDSClientError("InvalidDBInstanceState", f"Instance {identifier} is not in available state but {status}.")
 
 
 def _complete_storage(database: Any) -> None:
@@ -117,7 +120,7 @@ def _patch_instances() -> None:
         if database is None:
             raise DBInstanceNotFoundError(db_instance_identifier)
         if _real and database.status not in {"available", "modifying", "storage-optimization"}:
-            raise InvalidDBInstanceStateError(db_instance_identifier, "modify")
+            raise _wrong_state(db_instance_identifier, database.status)
         if db_kwargs.get("engine_version"):
             db_kwargs["engine_version"] = resolve_engine_version(database.engine, db_kwargs["engine_version"])
         if (db_kwargs.get("allocated_storage") or database.allocated_storage) < database.allocated_storage:
@@ -150,7 +153,7 @@ def _patch_instances() -> None:
         if database is None:
             raise DBInstanceNotFoundError(db_instance_identifier)
         if database.status == "deleting":
-            raise InvalidDBInstanceStateError(db_instance_identifier, "delete")
+            raise _wrong_state(db_instance_identifier, database.status)
         if skip_final_snapshot and final_db_snapshot_identifier:
             raise RDSClientError(
                 "InvalidParameterCombination",
@@ -204,7 +207,7 @@ def _patch_instances() -> None:
     def reboot_db_instance(self: Any, db_instance_identifier: str) -> Any:
         database = self.describe_db_instances(db_instance_identifier)[0]
         if database.status != "available":
-            raise InvalidDBInstanceStateError(db_instance_identifier, "reboot")
+            raise _wrong_state(db_instance_identifier, database.status)
         if _real:
             database.status = "rebooting"
         return database
@@ -212,7 +215,7 @@ def _patch_instances() -> None:
     def stop_db_instance(self: Any, db_instance_identifier: str, db_snapshot_identifier: str | None = None) -> Any:
         database = self.describe_db_instances(db_instance_identifier)[0]
         if database.status != "available":
-            raise InvalidDBInstanceStateError(db_instance_identifier, "stop")
+            raise _wrong_state(db_instance_identifier, database.status)
         if db_snapshot_identifier:
             self.create_db_snapshot(db_instance_identifier, db_snapshot_identifier)
         database.status = "stopping" if _real else "stopped"
@@ -221,7 +224,7 @@ def _patch_instances() -> None:
     def start_db_instance(self: Any, db_instance_identifier: str) -> Any:
         database = self.describe_db_instances(db_instance_identifier)[0]
         if database.status != "stopped":
-            raise InvalidDBInstanceStateError(db_instance_identifier, "start")
+            raise _wrong_state(db_instance_identifier, database.status)
         database.status = "starting" if _real else "available"
         return database
 
@@ -263,7 +266,7 @@ def _patch_snapshots() -> None:
             raise DBInstanceNotFoundError(db_instance_identifier)
         kind = kwargs.get("snapshot_type", "manual")
         if _real and kind == "manual" and database.status not in {"available", "modifying"}:
-            raise InvalidDBInstanceStateError(db_instance_identifier, "create snapshot of")
+            raise _wrong_state(db_instance_identifier, database.status)
         snapshot = create(self, db_instance_identifier.lower(), *args, **kwargs)
         snapshot.copied_from = None
         if _real:
