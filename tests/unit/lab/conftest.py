@@ -33,4 +33,4 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def client() -> Callable[[str], Any]:
     """Makes boto3 clients of the account, one a service: each reads a large model."""
-    return functools.cache(lambda service: boto3.client(service, region_name=REGION))  # type: ignore[call-overload]
+    return functools.cache(lambda service: boto3.client(service, region_name=REGION))
