@@ -247,6 +247,14 @@ def refuse_launch_configuration(response: Any) -> Any:
     )
 
 
+def disable_metrics_collection(response: Any) -> EmptyResult:
+    """Handle DisableMetricsCollection; without names it ends all."""
+    group = _group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
+    ended = response._get_param("Metrics", []) or group.metrics
+    group.metrics = [metric for metric in group.metrics if metric not in ended]
+    return EmptyResult()
+
+
 # Instances of groups --------------------------------------------------------------------------------------------------
 
 
@@ -415,6 +423,7 @@ def apply() -> None:
     AutoScalingResponse.create_auto_scaling_group = create_auto_scaling_group
     AutoScalingResponse.update_auto_scaling_group = update_auto_scaling_group
     AutoScalingResponse.delete_auto_scaling_group = delete_auto_scaling_group
+    AutoScalingResponse.disable_metrics_collection = disable_metrics_collection
     AutoScalingResponse.create_launch_configuration = refuse_launch_configuration
     AutoScalingResponse.terminate_instance_in_auto_scaling_group = terminate_instance
     AutoScalingResponse.set_instance_health = set_instance_health

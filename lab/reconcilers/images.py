@@ -55,6 +55,7 @@ class Images(Reconciler):
         held.add(ami.instance_id)
         try:
             if restart:
+                ami.instance.reachability = "initializing"
                 podman.stop(host)
             podman.commit(host, raw)
         finally:

@@ -251,3 +251,11 @@ def test_group_with_instances_goes_only_by_force(group: Group) -> None:
     group.settle()
     assert not group.api.describe_auto_scaling_groups()["AutoScalingGroups"]
     assert all(ec2.state_of(instance) is State.TERMINATED for instance in ec2.all_instances())
+
+
+def test_metrics_collection_can_end(group: Group) -> None:
+    names = ["GroupInServiceInstances", "GroupDesiredCapacity"]
+    group.api.enable_metrics_collection(AutoScalingGroupName="trial", Granularity="1Minute", Metrics=names)
+    group.api.disable_metrics_collection(AutoScalingGroupName="trial", Metrics=names[:1])
+    described = group.api.describe_auto_scaling_groups()["AutoScalingGroups"][0]
+    assert [each["Metric"] for each in described["EnabledMetrics"]] == names[1:]
