@@ -156,6 +156,8 @@ def _patch_load_balancers() -> None:
     ) -> Any:
         if any(balancer.name == name for balancer in self.load_balancers.values()):
             raise DuplicateLoadBalancerName
+        if _measure is not None and kwargs.get("loadbalancer_type") not in {None, "application"}:
+            raise ELBClientError("OperationNotPermitted", "The lab runs Application Load Balancers only")
         mappings = kwargs.get("subnet_mappings") or (args[0] if args else None) or []
         ids = [*subnet_ids, *(mapping["SubnetId"] for mapping in mappings)]
         try:
@@ -197,6 +199,7 @@ def _patch_load_balancers() -> None:
 
 def _patch_listeners() -> None:
     create = models.ELBv2Backend.create_listener
+    validate = models.ELBv2Backend._validate_actions
     modify = models.ELBv2Backend.modify_listener
 
     def check_certificate(backend: Any, arn: str | None) -> None:
@@ -233,6 +236,13 @@ def _patch_listeners() -> None:
             check_certificate(self, certificate["CertificateArn"])
         return modify(self, arn, *args, **kwargs)
 
+    def _validate_actions(self: Any, actions: list[Any]) -> None:
+        validate(self, actions)
+        for action in actions:
+            if _measure is not None and str(action.type).startswith("authenticate-"):
+                raise ELBClientError("InvalidLoadBalancerAction", "The lab's load balancers do not authenticate")
+
+    models.ELBv2Backend._validate_actions = _validate_actions
     models.ELBv2Backend.create_listener = create_listener
     models.ELBv2Backend.modify_listener = modify_listener
 

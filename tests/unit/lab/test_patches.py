@@ -91,7 +91,7 @@ class TestLoadBalancing:
         assert {"Key": "stickiness.lb_cookie.duration_seconds", "Value": "86400"} in groups
 
     def test_needs_two_zones_and_a_way_to_the_internet(self) -> None:
-        vpc, subnets = network(gateway=False)
+        _, subnets = network(gateway=False)
         with pytest.raises(ClientError) as one_zone:
             balancer(subnets[:1])
         assert code(one_zone) == "ValidationError"
