@@ -154,5 +154,5 @@ def test_host_keys_are_checked_by_instance_id(api: str, tmp_path: Path) -> None:
     )  # fmt: skip
     said = " ".join(ran.stdout.split())
     assert f"-o HostKeyAlias={backend}" in said
-    assert "plugins/ssh/instance_host_keys %H" in said
+    assert f"plugins/ssh/instance_host_keys {backend}" in said
     assert "-o StrictHostKeyChecking=yes" in said
