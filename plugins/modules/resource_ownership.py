@@ -493,8 +493,9 @@ def foreign_message(query: Query, found: Finding) -> str:
         ),
     )
     tags = " and ".join(f"{key}={value}" for key, value in query.tags.items())
+    resource_id = "" if found["id"] == query.name else f" ({found['id']})"
     return (
-        f"The {words} {query.name} ({found['id']}) exists, but lacks the tags {tags}, so it is not ours to change. "
+        f"The {words} {query.name}{resource_id} exists, but lacks the tags {tags}, so it is not ours to change. "
         f"Delete it, or choose another app_name or deploy_env, or, if it is yours, adopt it: {command}"
     )
 
