@@ -12,6 +12,7 @@ import contextlib
 import gzip
 import html
 import logging
+import os
 import secrets
 import ssl
 import threading
@@ -301,7 +302,7 @@ class FrontDoor:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=seconds),
             )
         except aiohttp.ClientConnectorError as error:
-            reason = error.os_error.strerror or str(error.os_error)
+            reason = os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
             raise Unreachable(502, f"Cannot connect to {what} at {url.host}:{url.port}: {reason}.") from error
         except TimeoutError as error:
             raise Unreachable(504, f"No answer from {what} at {url.host}:{url.port} in time.") from error

@@ -99,7 +99,7 @@ CONDITIONS = [
     {"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/16", "192.0.2.1/32"]}},
     {"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": "v", "Value": "1*"}, {"Value": "beta"}]}},
 ]
-ACTIONS = [
+ACTIONS: list[dict[str, Any]] = [
     {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404", "MessageBody": 'not "here"\n'}},
     {"Type": "redirect", "RedirectConfig": {"Host": "new.example.com", "Query": "", "StatusCode": "HTTP_302"}},
     FORWARD,
