@@ -81,6 +81,8 @@ class Scenario:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "molecule", "-f", str(key)], check=True)
         podman.podman(
             *("run", "--detach", "--name", self.name, "--hostname", self.name, "--systemd=always"),
+            # As on a real instance, systemd may set up the sandbox of a service.
+            "--cap-add=SYS_ADMIN",
             *("--network", self.name, "--ip", self.address),
             *(f"--volume={source}:{target}:ro" for source, target in self._first_boot(key).items()),
             settings.HOST_IMAGE,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import socket
 import sys
 import tarfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 
@@ -54,6 +56,9 @@ def upload(s3: Any, version: str, data: bytes, **manifest: Any) -> None:
 
 def main(endpoint: str) -> None:
     """Fill the AWS at that address; a second time changes nothing."""
+    # Binding works with this machine's own addresses only: nothing may go elsewhere, were the bridge not there.
+    with socket.socket() as probe:
+        probe.bind((urlsplit(endpoint).hostname, 0))
     session = boto3.Session("molecule", "molecule", region_name="us-east-1")
     s3 = session.client("s3", endpoint_url=endpoint)
     s3.create_bucket(Bucket=BUCKET)

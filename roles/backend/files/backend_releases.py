@@ -256,7 +256,7 @@ class Service:
         self._systemctl("reset-failed")
         done = self._systemctl("restart")
         if done.returncode != 0:
-            raise HostError(f"{self._host.unit} does not start: {done.stderr.strip().splitlines()[0]}")
+            raise HostError(f"{self._host.unit} does not start: {done.stderr.strip().splitlines()[0].rstrip('.')}")
 
     def stop(self) -> None:
         """End it; requests under way are answered first."""
