@@ -67,8 +67,8 @@ def tool_problems(tools: Iterable[Tool]) -> list[str]:
 
 
 def find_program(program: str) -> str | None:
-    """Find a program on PATH, or beside the Python that runs this: a virtual environment need not be activated."""
-    return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+    """Find a program beside the Python that runs this, or on PATH: a virtual environment need not be activated."""
+    return shutil.which(program, path=str(Path(sys.executable).parent)) or shutil.which(program)
 
 
 def _tool_problem(tool: Tool) -> str:
