@@ -148,6 +148,8 @@ def _remove_all() -> None:
     """Remove every host, network, route and address of the lab, hosts first: nothing may send to a missing bridge."""
     for name in podman.containers():
         podman.rm(name)
+    for ami in podman.images(settings.AMI_REPOSITORY):
+        podman.image_rm(ami)
     for name in podman.networks():
         podman.network_rm(name)
     for network in machine.blackholes():

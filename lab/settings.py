@@ -41,6 +41,9 @@ HOST_IMAGE = "localhost/vahana-lab/debian:13"
 SERVICE_IMAGE = "localhost/vahana-lab/service:13"
 """HOST_IMAGE with PostgreSQL 17 and HAProxy, for what AWS runs as a service."""
 
+AMI_REPOSITORY = "localhost/vahana-lab/ami"
+"""Images made from instances, tagged with their AMI's id."""
+
 
 def home() -> Path:
     """Directory of everything the lab keeps: state, log, podman's storage (VAHANA_LAB_HOME overrides it)."""

@@ -177,6 +177,8 @@ def _build(recipe: str, saved: Path, say: Say) -> None:
             *("--tag", settings.SERVICE_IMAGE, str(HERE)),
         )
         _save(work, saved)
+        # What the new images replaced; those that containers use stay.
+        podman.podman("image", "prune", "--force", "--filter", "label=vahana.recipe")
     except OSError as error:
         raise ImageError(f"building the host images failed: {error}") from error
     finally:

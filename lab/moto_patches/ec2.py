@@ -107,7 +107,7 @@ def host_image(ami: Any) -> str:
     """The podman image behind an AMI."""
     if ami.owner_id == DEBIAN_OWNER:
         return settings.HOST_IMAGE
-    return f"localhost/vahana-lab/ami:{ami.id}"
+    return f"{settings.AMI_REPOSITORY}:{ami.id}"
 
 
 # Instances ------------------------------------------------------------------------------------------------------------

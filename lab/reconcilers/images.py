@@ -12,8 +12,6 @@ from lab.moto_patches.ec2 import State
 from lab.reconcilers.base import Reconciler
 from lab.reconcilers.instances import held
 
-REPOSITORY = "localhost/vahana-lab/ami"
-
 FIRST_BOOT = (
     "var/lib/cloud",
     "var/log/cloud-init.log",
@@ -43,15 +41,15 @@ class Images(Reconciler):
                     ami.state = "available"
                     self.log.info("%s made from %s", ami.id, ami.instance_id)
                 self.changed()
-        for image in podman.images(REPOSITORY):
-            if image.removeprefix(f"{REPOSITORY}:") not in known:
+        for image in podman.images(settings.AMI_REPOSITORY):
+            if image.removeprefix(f"{settings.AMI_REPOSITORY}:") not in known:
                 podman.image_rm(image)
 
     def _save(self, ami: Any) -> None:
         host = ec2.host_name(ami.instance)
         running = ec2.state_of(ami.instance) is State.RUNNING
         restart = running and not ami.creation["no_reboot"]
-        raw, image = f"{REPOSITORY}:{ami.id}-raw", ec2.host_image(ami)
+        raw, image = f"{settings.AMI_REPOSITORY}:{ami.id}-raw", ec2.host_image(ami)
         held.add(ami.instance_id)
         try:
             if restart:
