@@ -1,0 +1,181 @@
+"""Discovery: the keys are always all there, ours and foreign are told apart, what is kept is not what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from plugins.module_utils.discovery import EMPTY, Aws, Environment, Resource, assemble, discover, kind_of
+from tests.unit.flow import ROOT
+
+PROD = Environment("vahanhelp", "prod", "us-east-1")
+OURS = {**PROD.tags, "vahana:tier": "basic"}
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Answer with moto and the lab's patches, which know the calls that moto lacks."""
+    from lab.moto_patches import apply_all
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    apply_all()
+    with mock_aws():
+        yield
+
+
+def pairs(tags: dict[str, str]) -> list[dict[str, str]]:
+    """Return tags as EC2 and most services want them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def keys(value: Any) -> Any:
+    """Return the shape of a stack: its keys at every level that has fixed ones."""
+    return {key: keys(inner) for key, inner in value.items()} if isinstance(value, dict) else None
+
+
+def test_an_empty_account() -> None:
+    stack = discover(PROD)
+    assert keys(stack) == keys(EMPTY)
+    assert stack["account_id"] == "123456789012"
+    assert stack["region"] == "us-east-1"
+    assert stack["resources"] == []
+    assert stack["foreign"] == []
+
+
+def test_another_region_is_read_with_the_global_services() -> None:
+    assert discover(Environment("vahanhelp", "prod", "eu-central-1"))["region"] == "eu-central-1"
+
+
+def make_network(tags: dict[str, str]) -> str:
+    """Make a VPC with two kinds of subnets; return its id."""
+    ec2 = boto3.client("ec2")
+
+    def tagged(kind: str, **more: str) -> Any:
+        return [{"ResourceType": kind, "Tags": pairs({**tags, "vahana:layer": "network", **more})}]
+
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=tagged("vpc"))["Vpc"]["VpcId"]
+    for number, (purpose, zone) in enumerate(
+        (("public", "us-east-1b"), ("public", "us-east-1a"), ("database", "us-east-1a"))
+    ):
+        ec2.create_subnet(
+            VpcId=vpc,
+            CidrBlock=f"10.0.{number}.0/24",
+            AvailabilityZone=zone,
+            TagSpecifications=tagged("subnet", **{"vahana:subnet": purpose}),
+        )
+    ec2.create_security_group(
+        GroupName="vahanhelp-prod-load-balancer",
+        Description="x",
+        VpcId=vpc,
+        TagSpecifications=tagged("security-group"),
+    )
+    return str(vpc)
+
+
+def test_the_network_in_zone_order() -> None:
+    vpc = make_network(OURS)
+    stack = discover(PROD)
+    assert stack["network"]["vpc_id"] == vpc
+    assert stack["network"]["vpc_cidr"] == "10.0.0.0/16"
+    ec2 = boto3.client("ec2")
+    public = stack["network"]["public_subnet_ids"]
+    zones = {item["SubnetId"]: item["AvailabilityZone"] for item in ec2.describe_subnets(SubnetIds=public)["Subnets"]}
+    assert [zones[subnet] for subnet in public] == ["us-east-1a", "us-east-1b"]
+    assert len(stack["network"]["database_subnet_ids"]) == 1
+    assert list(stack["network"]["security_group_ids"]) == ["load_balancer"]
+    assert stack["network"]["availability_zones"] == ["us-east-1a", "us-east-1b"]
+    assert {entry["type"] for entry in stack["resources"]} == {"vpc", "subnet", "security-group"}
+    assert {entry["layer"] for entry in stack["resources"]} == {"network"}
+
+
+def test_another_environments_resources_are_not_ours() -> None:
+    make_network({**OURS, "vahana:env": "test"})
+    assert discover(PROD)["resources"] == []
+
+
+def test_tier_and_release_come_from_the_parameter_store() -> None:
+    ssm = boto3.client("ssm")
+    for name, value in (("tier", "basic"), ("release", "1.0.0-abc")):
+        ssm.put_parameter(Name=f"/vahanhelp/prod/{name}", Value=value, Type="String", Tags=pairs(OURS))  # type: ignore[arg-type]
+    stack = discover(PROD)
+    assert (stack["tier"], stack["release"]) == ("basic", "1.0.0-abc")
+    assert [entry["id"] for entry in stack["resources"]] == ["/vahanhelp/prod/release", "/vahanhelp/prod/tier"]
+
+
+def test_the_tier_of_a_run_that_broke_off_comes_from_its_tags() -> None:
+    make_network(OURS)
+    assert discover(PROD)["tier"] == "basic"
+
+
+def test_our_names_without_our_tags_are_foreign() -> None:
+    boto3.client("ec2").create_key_pair(KeyName="vahanhelp-prod")
+    boto3.client("iam").create_role(RoleName="vahanhelp-prod-instance", AssumeRolePolicyDocument="{}")
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="vahanhelp-prod-releases-123456789012")
+    s3.put_object(Bucket="vahanhelp-prod-releases-123456789012", Key="theirs", Body=b"x")
+    stack = discover(PROD)
+    assert sorted(entry["type"] for entry in stack["foreign"]) == ["bucket", "key-pair", "role"]
+    assert all("left alone" in entry["message"] for entry in stack["foreign"])
+    assert stack["resources"] == []
+
+
+def test_an_empty_bucket_without_tags_is_what_a_stopped_run_left() -> None:
+    boto3.client("s3").create_bucket(Bucket="vahanhelp-prod-frontend-123456789012")
+    stack = discover(PROD)
+    assert stack["foreign"] == []
+    assert stack["storage"]["frontend_bucket"] == "vahanhelp-prod-frontend-123456789012"
+    assert (
+        stack["storage"]["frontend_bucket_domain"] == "vahanhelp-prod-frontend-123456789012.s3.us-east-1.amazonaws.com"
+    )
+
+
+def found(kind: str, tags: dict[str, str], **description: Any) -> Resource:
+    """Return a resource the way a reader does."""
+    arn = f"arn:aws:{kind.partition(':')[0]}:us-east-1:123456789012:{kind.partition(':')[2]}/x"
+    return Resource(kind, "x", arn, tags, False, description)
+
+
+def test_a_final_snapshot_is_retained_and_not_left() -> None:
+    aws = Aws(PROD, {}, "123456789012")
+    snapshot = found("rds:snapshot", {**OURS, "vahana:retain": "true"}, DBSnapshotIdentifier="x")
+    stack = assemble(aws, [snapshot])
+    assert stack["resources"] == []
+    assert [entry["id"] for entry in stack["retained"]] == ["x"]
+
+
+def test_what_only_the_tagging_api_knows_counts_unless_its_service_lists_it() -> None:
+    aws = Aws(PROD, {}, "123456789012")
+    stack = assemble(aws, [found("ec2:instance", OURS), found("sqs:queue", OURS)])
+    assert [(entry["service"], entry["type"]) for entry in stack["resources"]] == [("sqs", "queue")]
+
+
+@pytest.mark.parametrize(
+    ("arn", "kind"),
+    [
+        ("arn:aws:ec2:us-east-1:1:subnet/subnet-1", "ec2:subnet"),
+        ("arn:aws:rds:us-east-1:1:db:vahanhelp-prod", "rds:db"),
+        ("arn:aws:s3:::bucket", "s3:bucket"),
+        ("arn:aws:sns:us-east-1:1:topic", "sns:topic"),
+        ("arn:aws:ssm:us-east-1:1:parameter/a/b", "ssm:parameter"),
+        ("arn:aws:secretsmanager:us-east-1:1:secret:/a/b-AbCdEf", "secretsmanager:secret"),
+        ("arn:aws:cloudwatch:us-east-1:1:alarm:x", "cloudwatch:alarm"),
+    ],
+)
+def test_the_kind_of_an_arn(arn: str, kind: str) -> None:
+    assert kind_of(arn) == kind
+
+
+def test_the_documentation_lists_every_key() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    section = text[text.index("## `stack`") : text.index("## SSH")]
+    for key, inner in EMPTY.items():
+        assert f"`{key}`" in section
+        for name in inner if isinstance(inner, dict) else ():
+            assert f"`{name}`" in section, f"{key}.{name}"
