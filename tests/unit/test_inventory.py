@@ -49,7 +49,7 @@ def test_the_lab_keeps_nothing_of_the_callers_aws_settings() -> None:
         "NO_PROXY": "intranet,127.0.0.1",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
         "AWS_ACCESS_KEY_ID": "lab",
-        "AWS_SECRET_ACCESS_KEY": "lab",
+        "AWS_SECRET_ACCESS_KEY": "0-no-secret-0",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
