@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from testinfra.host import Host
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from lab import podman
 
 
 def answer(host: Host, path: str, port: int = 3000) -> dict[str, Any]:
@@ -27,3 +34,17 @@ def journal(host: Host, unit: str, lines: int = 20) -> str:
     """The last lines of a unit, with their priorities left out."""
     with host.sudo():
         return host.check_output(f"journalctl --unit {unit} --output cat --lines {lines}")
+
+
+def reboot(host: Host, seconds: float = 40) -> None:
+    """Shut the host down and start it again, and wait until it takes SSH."""
+    name = host.check_output("hostname")
+    podman.podman("restart", "--time", "20", name)
+    deadline = time.monotonic() + seconds
+    while True:
+        # testinfra raises when SSH itself fails.
+        with contextlib.suppress(RuntimeError):
+            if host.run("true").rc == 0:
+                return
+        assert time.monotonic() < deadline, f"no SSH after the reboot of {name}"
+        time.sleep(0.5)

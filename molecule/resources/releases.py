@@ -79,8 +79,11 @@ def main(endpoint: str) -> None:
         "backend": {"APP_SECRET": CANARY},
         "database": {"username": "carapp", "password": PASSWORD},
     }.items():
-        if f"{PREFIX}/{name}" not in known:
-            secrets.create_secret(Name=f"{PREFIX}/{name}", SecretString=json.dumps(pairs))
+        secret_id, text = f"{PREFIX}/{name}", json.dumps(pairs)
+        if secret_id in known:
+            secrets.put_secret_value(SecretId=secret_id, SecretString=text)
+        else:
+            secrets.create_secret(Name=secret_id, SecretString=text)
 
 
 if __name__ == "__main__":
