@@ -21,6 +21,13 @@ START_SECONDS = 60
 STOP_SECONDS = 60
 LOG_LINES = 200
 
+#: What `lab fault` can do to a host: podman's verb, and what it is like.
+FAULTS = {
+    "kill": ("kill", "the power fails"),
+    "pause": ("pause", "it hangs"),
+    "resume": ("unpause", "it goes on after a pause"),
+}
+
 
 class LabError(RuntimeError):
     """What went wrong and how to mend it, in one line."""
@@ -53,6 +60,17 @@ def _parser() -> argparse.ArgumentParser:
     logs = commands.add_parser("logs", help=text, description=text)
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what is added")
     logs.set_defaults(command=_logs)
+    text = "break a host as the world does"
+    fault = commands.add_parser("fault", help=text, description=text)
+    fault.add_argument("kind", choices=sorted(FAULTS), help="; ".join(f"{k}: {FAULTS[k][1]}" for k in sorted(FAULTS)))
+    fault.add_argument("instance", help="instance id, as i-0123456789abcdef0")
+    fault.set_defaults(command=_fault)
+    text = "run SQL in a database's own host, as its superuser, and print the rows"
+    psql = commands.add_parser("psql", help=text, description=text)
+    psql.add_argument("database", help="database instance identifier")
+    psql.add_argument("-c", dest="sql", metavar="SQL", required=True, help="the statement")
+    psql.add_argument("-d", dest="schema", metavar="NAME", help="database in it (default: the one it was made with)")
+    psql.set_defaults(command=_psql)
     text = "be the lab's process, in the foreground (`lab up` runs it in the background)"
     commands.add_parser("serve", help=text, description=text).set_defaults(command=_serve)
     return parser
@@ -103,6 +121,33 @@ def _logs(options: argparse.Namespace) -> None:
         raise LabError("there is no log: the lab never ran; start it: lab up")
     follow = ["--follow"] if options.follow else []
     subprocess.run(["tail", f"--lines={LOG_LINES}", *follow, str(settings.log_file())], check=False)
+
+
+def _fault(options: argparse.Namespace) -> None:
+    _require_root()
+    name = f"{settings.NAME_PREFIX}{options.instance}"
+    if name not in podman.containers({"vahana.kind": "host"}):
+        raise LabError(f"{options.instance} is no host of the lab: `lab status` and the API say which there are")
+    podman.podman(FAULTS[options.kind][0], name)
+
+
+def _psql(options: argparse.Namespace) -> None:
+    _require_root()
+    name = f"{settings.NAME_PREFIX}db-{options.database}"
+    if name not in podman.containers():
+        raise LabError(f"there is no database {options.database} in the lab")
+    command = ["psql", "--no-psqlrc", "--csv", "--set", "ON_ERROR_STOP=1", "--username", "rdsadmin"]
+    schema = (
+        options.schema
+        or podman.execute(
+            name,
+            *command,
+            "--tuples-only",
+            "postgres",
+            stdin="SELECT datname FROM pg_database ORDER BY oid DESC LIMIT 1",
+        ).stdout.strip()
+    )
+    print(podman.execute(name, *command, schema, stdin=options.sql).stdout, end="")
 
 
 def _serve(options: argparse.Namespace) -> None:
