@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ extends_documentation_fragment:
 
 #: How much of a failed program's last words is shown.
 _LAST_LINES = 50
+_WAIT_LINE_SECONDS = 30
 
 
 def message_lines(result: Mapping[str, Any]) -> Iterator[str]:
@@ -53,6 +55,11 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "vahana"
 
+    def __init__(self) -> None:
+        super().__init__()
+        #: Of each task that is tried again: when that began and when a line was last printed, in seconds.
+        self._waits: dict[str, tuple[float, float]] = {}
+
     @property
     def _plain(self) -> bool:
         return not self._display.verbosity
@@ -76,6 +83,19 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         """Leave it to the whole task's result, which has every item's message."""
         if not self._plain:
             super().v2_runner_item_on_failed(result)
+
+    def v2_runner_retry(self, result: CallbackTaskResult) -> None:
+        """Say what is waited for and since when, at first and then every half minute."""
+        if not self._plain:
+            super().v2_runner_retry(result)
+            return
+        now = time.monotonic()
+        began, said = self._waits.get(result.task._uuid, (now, now - _WAIT_LINE_SECONDS))
+        if now - said >= _WAIT_LINE_SECONDS:
+            said = now
+            since = f" ({now - began:.0f} s)" if now > began else ""
+            self._display.display(f"waiting: [{self.host_label(result)}] {result.task.get_name().strip()}{since}")
+        self._waits[result.task._uuid] = began, said
 
     def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
         """Print the reason alone."""
