@@ -6,6 +6,7 @@ Usage: python scripts/role_readme.py [--check]
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,15 @@ import yaml
 ROLES = Path(__file__).resolve().parent.parent / "roles"
 
 
+def _line(paragraph: Any) -> str:
+    """Return a paragraph as one line of Markdown; C(), O(), V() and M() are what Ansible's own docs mark code with."""
+    return re.sub(r"\b[COVM]\(([^)]+)\)", r"`\1`", " ".join(str(paragraph).split()))
+
+
 def _text(value: Any) -> str:
     """Return a description, given as a string or a list of paragraphs, on one table line."""
     paragraphs = value if isinstance(value, list) else [value]
-    return " ".join(" ".join(str(p).split()) for p in paragraphs if p).replace("|", "\\|")
+    return " ".join(_line(p) for p in paragraphs if p).replace("|", "\\|")
 
 
 def _default(option: dict[str, Any], defaults: dict[str, Any], name: str) -> str:
@@ -59,7 +65,7 @@ def render(role: Path) -> str:
         lines += [_text(spec.get("short_description", "")).rstrip(".") + ".", ""]
         description = spec.get("description", [])
         for paragraph in description if isinstance(description, list) else [description]:
-            lines += [" ".join(str(paragraph).split()), ""]
+            lines += [_line(paragraph), ""]
         options = spec.get("options") or {}
         if options:
             lines += ["| variable | type | default | meaning |", "|---|---|---|---|"]
