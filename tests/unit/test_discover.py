@@ -103,7 +103,7 @@ def test_another_environments_resources_are_not_ours() -> None:
 def test_tier_and_release_come_from_the_parameter_store() -> None:
     ssm = boto3.client("ssm")
     for name, value in (("tier", "basic"), ("release", "1.0.0-abc")):
-        ssm.put_parameter(Name=f"/vahanhelp/prod/{name}", Value=value, Type="String", Tags=pairs(OURS))  # type: ignore[arg-type]
+        ssm.put_parameter(Name=f"/vahanhelp/prod/{name}", Value=value, Type="String", Tags=pairs(OURS))
     stack = discover(PROD)
     assert (stack["tier"], stack["release"]) == ("basic", "1.0.0-abc")
     assert [entry["id"] for entry in stack["resources"]] == ["/vahanhelp/prod/release", "/vahanhelp/prod/tier"]
