@@ -33,7 +33,7 @@ def wait_for(host: Host, version: str, port: int = 3000, seconds: float = 40) ->
 def journal(host: Host, unit: str, lines: int = 20) -> str:
     """The last lines of a unit, with their priorities left out."""
     with host.sudo():
-        return host.check_output(f"journalctl --unit {unit} --output cat --lines {lines}")
+        return str(host.check_output(f"journalctl --unit {unit} --output cat --lines {lines}"))
 
 
 def reboot(host: Host, seconds: float = 40) -> None:
