@@ -99,8 +99,9 @@ class Instances(Reconciler):
                 hostname=f"ip-{instance.private_ip.replace('.', '-')}",
                 labels={"vahana.kind": "host", "vahana.instance": instance.id},
                 systemd=True,
-                # A terminal makes /dev/console exist: what EC2 gives as console output.
-                options=("--tty",),
+                # A terminal makes /dev/console exist: what EC2 gives as console output. Without the capability systemd
+                # cannot put a service into a sandbox of its own, as it can on a real machine.
+                options=("--tty", "--cap-add=SYS_ADMIN"),
             )
         elif found != "running":
             podman.start(name)
