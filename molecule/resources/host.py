@@ -70,8 +70,7 @@ class Scenario:
 
     def create(self) -> None:
         """Make the host and wait for its first boot."""
-        if not podman.image_exists(settings.HOST_IMAGE):
-            image.ensure()
+        image.ensure()
         # While the bridge is down, its addresses would otherwise leave by the default route.
         subprocess.run(["ip", "route", "replace", "blackhole", str(self.subnet), "metric", "9999"], check=True)
         network = ["--disable-dns", "--subnet", str(self.subnet), "--gateway", self.gateway]

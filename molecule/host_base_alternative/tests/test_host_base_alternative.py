@@ -25,7 +25,7 @@ def test_packages(host: Host) -> None:
 
 
 def test_time_servers(host: Host) -> None:
-    sources = [line for line in host.check_output("chronyd -p").splitlines() if line.startswith("sourcedir")]
+    sources = [line for line in host.check_output("/usr/sbin/chronyd -p").splitlines() if line.startswith("sourcedir")]
     assert "sourcedir /etc/chrony/sources.d" in sources
     assert host.file("/etc/chrony/sources.d/vahana.sources").contains("^server 169.254.169.123 prefer iburst")
 
