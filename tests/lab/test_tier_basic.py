@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +21,16 @@ from selenium.webdriver.support.ui import WebDriverWait
 from tests.lab.conftest import ROOT, Run, playbook, run
 
 TIER = ("-e", "tier=basic")
+CAR = {
+    "make": "Tata",
+    "model": "Nexon",
+    "year": 2023,
+    "price": 1_450_000,
+    "mileage_km": 12_000,
+    "fuel": "electric",
+    "transmission": "automatic",
+    "city": "Pune",
+}
 URL = "http://127.0.0.1:8080"
 
 Aws = Callable[[str], Any]
@@ -71,9 +82,9 @@ def test_health_is_ok_and_two_targets_are_healthy(basic: Run, aws: Aws) -> None:
 
 
 def test_a_car_added_through_the_url_is_a_row_in_postgresql(basic: Run) -> None:
-    status, car = _call("POST", "/api/listings", {"make": "Tata", "model": "Nexon", "year": 2023, "price": 12345})
+    status, car = _call("POST", "/api/listings", CAR)
     assert status == 201
-    assert "Nexon" in _in_database(f"select model from listings where id = {int(car['id'])}")
+    assert _in_database(f"SELECT model FROM listings WHERE id = '{uuid.UUID(car['id'])}'").split() == ["model", "Nexon"]
 
 
 @pytest.fixture
@@ -101,29 +112,35 @@ def browser() -> Iterator[webdriver.Chrome]:
 def test_a_person_adds_a_car_sees_it_and_finds_it(basic: Run, browser: webdriver.Chrome) -> None:
     wait = WebDriverWait(browser, 20)
     browser.get(URL)
-    model = f"Elise {int(time.time())}"
-    for label, value in (("Make", "Lotus"), ("Model", model), ("Year", "2004"), ("Price", "31000")):
-        field = wait.until(expected.presence_of_element_located((By.XPATH, _labelled(label))))
-        field.clear()
-        field.send_keys(value)
-    browser.find_element(By.XPATH, "//button[@type='submit' and contains(., 'Add')]").click()
-    wait.until(expected.presence_of_element_located((By.XPATH, f"//*[contains(text(), '{model}')]")))
+    model = f"Elise {uuid.uuid4().hex[:8]}"
+    wait.until(expected.element_to_be_clickable((By.CSS_SELECTOR, "button.accent"))).click()
+    for label, value in (
+        ("Make", "Lotus"),
+        ("Model", model),
+        ("Year", "2004"),
+        ("Price", "3100000"),
+        ("Mileage", "61000"),
+        ("City", "Pune"),
+    ):
+        wait.until(expected.visibility_of_element_located((By.XPATH, _labelled(label)))).send_keys(value)
+    browser.find_element(By.CSS_SELECTOR, "dialog button[type=submit]").click()
+    wait.until(expected.presence_of_element_located((By.XPATH, f"//li[@data-listing][contains(., '{model}')]")))
 
     browser.get(f"{URL}/a/deep/link")
-    search = wait.until(expected.presence_of_element_located((By.XPATH, "//input[@type='search']")))
-    search.send_keys(model)
-    wait.until(lambda page: len(page.find_elements(By.CSS_SELECTOR, "[data-testid='listing']")) == 1)
-    assert model in browser.find_element(By.CSS_SELECTOR, "[data-testid='listing']").text
+    wait.until(expected.element_to_be_clickable((By.ID, "search"))).send_keys(model)
+    wait.until(
+        lambda page: [model in card.text for card in page.find_elements(By.CSS_SELECTOR, "li[data-listing]")] == [True]
+    )
+
+
+def _labelled(label: str) -> str:
+    return f"//dialog//*[@id=//dialog//label[normalize-space(.)='{label}']/@for]"
 
 
 def _readme_commands() -> list[str]:
     """Return the commands that the README shows for the running tier, in its order."""
     shown = (ROOT / "README.md").read_text().split("## What runs", 1)[1].split("```sh\n", 1)[1].split("```", 1)[0]
     return [line.replace(".venv/bin/", "") for line in shown.splitlines()]
-
-
-def _labelled(label: str) -> str:
-    return f"//form//input[@id=//label[starts-with(normalize-space(.), '{label}')]/@for]"
 
 
 def test_a_second_run_changes_nothing(basic: Run) -> None:

@@ -56,7 +56,16 @@ def test_the_page_is_served(url: str) -> None:
 
 
 def test_a_listing_is_kept(url: str) -> None:
-    car = {"make": "Skoda", "model": "Octavia", "year": 2019, "price": 14500}
+    car = {
+        "make": "Skoda",
+        "model": "Octavia",
+        "year": 2019,
+        "price": 950_000,
+        "mileage_km": 40_000,
+        "fuel": "diesel",
+        "transmission": "manual",
+        "city": "Nashik",
+    }
     request = urllib.request.Request(
         f"{url}/api/listings", json.dumps(car).encode(), {"Content-Type": "application/json"}
     )
