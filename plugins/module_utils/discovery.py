@@ -372,7 +372,7 @@ def _distributions(aws: Aws) -> Iterator[Resource]:
 
 
 def _edge_parts(aws: Aws) -> Iterator[Resource]:
-    """Read the origin access control and the function: neither can carry tags, so their descriptions name the owner."""
+    """Read the origin access control, whose description names the owner for it can carry no tags, and the function."""
     cloudfront, environment = aws.clients["cloudfront"], aws.environment
     controls = cloudfront.list_origin_access_controls().get("OriginAccessControlList", {}).get("Items", [])
     for item in controls:
@@ -382,10 +382,8 @@ def _edge_parts(aws: Aws) -> Iterator[Resource]:
             yield Resource("cloudfront:origin-access-control", item["Id"], arn, tags, True, item)
     for item in cloudfront.list_functions().get("FunctionList", {}).get("Items", []):
         if item["Name"] == f"{environment.name_prefix}-spa":
-            tags = _marked(environment, item["FunctionConfig"].get("Comment", ""))
-            arn = item["FunctionMetadata"].get("FunctionARN") or aws.arn(
-                "cloudfront", f"function/{item['Name']}", region=""
-            )
+            arn = item["FunctionMetadata"]["FunctionARN"]
+            tags = tags_of(cloudfront.list_tags_for_resource(Resource=arn)["Tags"].get("Items"))
             yield Resource("cloudfront:function", item["Name"], arn, tags, True, item)
 
 

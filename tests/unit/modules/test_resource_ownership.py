@@ -50,9 +50,9 @@ def make_key_pair(tags: list[Any]) -> None:
     boto3.client("ec2").create_key_pair(KeyName=NAME, TagSpecifications=specification)
 
 
-def make_vpc(tags: list[Any]) -> str:
+def make_vpc(tags: list[Any], cidr: str = "10.9.0.0/16") -> str:
     named: Any = [{"ResourceType": "vpc", "Tags": [*tags, {"Key": "Name", "Value": NAME}]}]
-    return str(boto3.client("ec2").create_vpc(CidrBlock="10.9.0.0/16", TagSpecifications=named)["Vpc"]["VpcId"])
+    return str(boto3.client("ec2").create_vpc(CidrBlock=cidr, TagSpecifications=named)["Vpc"]["VpcId"])
 
 
 def make_db_subnet_group(tags: list[Any]) -> None:
@@ -119,7 +119,7 @@ def test_names_every_foreign_resource_at_once(look: Run) -> None:
 
 def test_lists_what_is_ours_when_no_name_is_given(look: Run) -> None:
     ours = make_vpc(OURS)
-    make_vpc(THEIRS)
+    make_vpc(THEIRS, cidr="10.10.0.0/16")
     result = look({"type": "vpc"}, {"type": "security_group", "vpc_id": ours})
     assert [vpc["id"] for vpc in result["resources"]["vpc"]] == [ours]
     assert result["resources"]["security_group"] == []
