@@ -6,14 +6,12 @@ import importlib.machinery
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 SCRIPT = Path(__file__).parents[2] / "plugins/ssh/instance_host_keys"
 INSTANCE = "i-0123456789abcdef0"
@@ -85,17 +83,12 @@ def test_a_console_without_keys_is_an_error_and_is_not_cached(
     assert not (tmp_path / "vahana").exists()
 
 
-@pytest.fixture
-def moto() -> Iterator[None]:
-    """Answer every AWS call of this process with moto."""
-    with mock_aws():
-        yield
-
-
-@pytest.mark.usefixtures("moto")
-def test_the_console_is_read_through_the_api(host_keys: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_console_is_read_through_the_api(
+    host_keys: ModuleType, monkeypatch: pytest.MonkeyPatch, moto_url: str
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
     ec2 = boto3.client("ec2")
     subnet = ec2.create_subnet(VpcId=ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"], CidrBlock="10.9.1.0/24")
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]

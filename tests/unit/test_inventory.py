@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
 
 from plugins.inventory import aws_endpoint
 from tests.unit.flow import ROOT, errors, run
@@ -79,13 +77,10 @@ def test_both_inventories_ask_for_the_same() -> None:
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[str]:
-    """Serve moto with instances of this environment, of another one, and an ended one."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
+def api(moto_url: str) -> str:
+    """An API with instances of this environment, of another one, and an ended one."""
     ec2 = boto3.client(
-        "ec2", region_name="us-east-1", endpoint_url=url, aws_access_key_id="x", aws_secret_access_key="x"
+        "ec2", region_name="us-east-1", endpoint_url=moto_url, aws_access_key_id="x", aws_secret_access_key="x"
     )
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     for env, role, zone in (
@@ -107,8 +102,7 @@ def api() -> Iterator[str]:
         )["Instances"][0]["InstanceId"]
         if role == "ended":
             ec2.terminate_instances(InstanceIds=[instance])
-    yield url
-    server.stop()
+    return moto_url
 
 
 def groups(ran: subprocess.CompletedProcess[str]) -> dict[str, list[str]]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from plugins.warm_worker.wire import Request, receive, send
 
@@ -51,19 +50,14 @@ PLAYBOOK = """
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
+def api(monkeypatch: pytest.MonkeyPatch, moto_url: str) -> None:
     for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL": moto_url,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "0-no-secret-0",
     }.items():
         monkeypatch.setenv(name, value)
-    yield
-    server.stop()
 
 
 def _play(tmp_path: Path, warm: bool) -> tuple[str, dict[str, Any]]:
