@@ -118,8 +118,8 @@ def test_zone_records() -> None:
 
 
 def test_name_servers_without_the_labs_own() -> None:
-    text = "search lan\nnameserver 169.254.169.253\nnameserver 10.255.255.53\n# nameserver 1.1.1.1\n"
-    assert dns.name_servers(text, "169.254.169.253") == ["10.255.255.53"]
+    text = "search lan\nnameserver 169.254.169.253\nnameserver 192.0.2.53\n# nameserver 1.1.1.1\n"
+    assert dns.name_servers(text, "169.254.169.253") == ["192.0.2.53"]
 
 
 @pytest.mark.parametrize(
