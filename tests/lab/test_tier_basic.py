@@ -37,7 +37,13 @@ Aws = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
-def basic(lab: None) -> Run:
+def before(aws: Aws) -> dict[str, list[str]]:
+    """What the account holds before the tier is made."""
+    return _census(aws)
+
+
+@pytest.fixture(scope="module")
+def basic(before: dict[str, list[str]]) -> Run:
     return playbook("site.yml", *TIER)
 
 
@@ -162,7 +168,7 @@ def test_the_readmes_commands_answer(basic: Run) -> None:
 def test_no_secret_leaks(basic: Run, aws: Aws) -> None:
     """The database password and the app's secret are nowhere but in Secrets Manager and the host's tmpfs."""
     secrets = aws("secretsmanager")
-    names = [s["Name"] for s in secrets.list_secrets()["SecretList"]]
+    names = ["/vahanhelp/prod/database", "/vahanhelp/prod/backend"]
     values = [json.loads(secrets.get_secret_value(SecretId=name)["SecretString"]) for name in names]
     canaries = [v[key] for v in values for key in ("password", "APP_SECRET") if key in v]
     assert len(canaries) == 2
@@ -208,33 +214,47 @@ def test_a_new_release_is_deployed(basic: Run, aws: Aws) -> None:
     assert pointer == "my-second-release"
 
 
-def test_destroy_keeps_a_final_snapshot_and_nothing_else(basic: Run, aws: Aws) -> None:
+def test_destroy_keeps_a_final_snapshot_and_nothing_else(basic: Run, aws: Aws, before: dict[str, list[str]]) -> None:
     run(*shlex.split(_readme_commands()[5]))
-    snapshots = aws("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    snapshots = aws("rds").describe_db_snapshots(SnapshotType="manual", DBInstanceIdentifier="vahanhelp-prod")[
+        "DBSnapshots"
+    ]
     assert [s["Status"] for s in snapshots] == ["available"]
     left = aws("resourcegroupstaggingapi").get_resources(TagFilters=[{"Key": "vahana:app"}])["ResourceTagMappingList"]
     assert [r["ResourceARN"] for r in left] == [s["DBSnapshotArn"] for s in snapshots]
 
-    ec2, iam = aws("ec2"), aws("iam")
-    assert [v for v in ec2.describe_vpcs()["Vpcs"] if not v["IsDefault"]] == []
+    assert _census(aws) == before
+
+
+def _census(aws: Aws) -> dict[str, list[str]]:
+    """Return what each service's own list calls name, whoever made it and however it is tagged."""
+    ec2, iam, rds, elbv2, cloudfront = (aws(name) for name in ("ec2", "iam", "rds", "elbv2", "cloudfront"))
     live = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
-    assert ec2.describe_instances(Filters=[live])["Reservations"] == []
-    assert ec2.describe_images(Owners=["self"])["Images"] == []
-    assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
-    assert ec2.describe_addresses()["Addresses"] == []
-    assert ec2.describe_key_pairs()["KeyPairs"] == []
-    assert ec2.describe_launch_templates()["LaunchTemplates"] == []
-    assert aws("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"] == []
-    assert aws("rds").describe_db_instances()["DBInstances"] == []
-    assert aws("rds").describe_db_subnet_groups()["DBSubnetGroups"] == []
-    assert aws("elbv2").describe_load_balancers()["LoadBalancers"] == []
-    assert aws("elbv2").describe_target_groups()["TargetGroups"] == []
-    assert aws("s3").list_buckets()["Buckets"] == []
-    assert aws("cloudfront").list_distributions()["DistributionList"].get("Items", []) == []
-    assert aws("cloudfront").list_origin_access_controls()["OriginAccessControlList"].get("Items", []) == []
-    assert [r for r in iam.list_roles()["Roles"] if r["RoleName"].startswith("vahanhelp")] == []
-    assert iam.list_instance_profiles()["InstanceProfiles"] == []
-    assert aws("sns").list_topics()["Topics"] == []
-    assert aws("cloudwatch").describe_alarms()["MetricAlarms"] == []
-    parameters = aws("ssm").get_parameters_by_path(Path="/vahanhelp", Recursive=True)["Parameters"]
-    assert parameters == []
+    instances = [i for r in ec2.describe_instances(Filters=[live])["Reservations"] for i in r["Instances"]]
+    lists: dict[str, tuple[list[dict[str, Any]], str]] = {
+        "vpcs": (ec2.describe_vpcs()["Vpcs"], "VpcId"),
+        "subnets": (ec2.describe_subnets()["Subnets"], "SubnetId"),
+        "groups": (ec2.describe_security_groups()["SecurityGroups"], "GroupId"),
+        "instances": (instances, "InstanceId"),
+        "images": (ec2.describe_images(Owners=["self"])["Images"], "ImageId"),
+        "snapshots": (ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"], "SnapshotId"),
+        "addresses": (ec2.describe_addresses()["Addresses"], "AllocationId"),
+        "keys": (ec2.describe_key_pairs()["KeyPairs"], "KeyName"),
+        "templates": (ec2.describe_launch_templates()["LaunchTemplates"], "LaunchTemplateId"),
+        "scaling": (aws("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"], "AutoScalingGroupName"),
+        "databases": (rds.describe_db_instances()["DBInstances"], "DBInstanceIdentifier"),
+        "subnet groups": (rds.describe_db_subnet_groups()["DBSubnetGroups"], "DBSubnetGroupName"),
+        "balancers": (elbv2.describe_load_balancers()["LoadBalancers"], "LoadBalancerArn"),
+        "targets": (elbv2.describe_target_groups()["TargetGroups"], "TargetGroupArn"),
+        "buckets": (aws("s3").list_buckets()["Buckets"], "Name"),
+        "distributions": (cloudfront.list_distributions()["DistributionList"].get("Items", []), "Id"),
+        "controls": (cloudfront.list_origin_access_controls()["OriginAccessControlList"].get("Items", []), "Id"),
+        "functions": (cloudfront.list_functions()["FunctionList"].get("Items", []), "Name"),
+        "roles": (iam.list_roles()["Roles"], "RoleName"),
+        "profiles": (iam.list_instance_profiles()["InstanceProfiles"], "InstanceProfileName"),
+        "topics": (aws("sns").list_topics()["Topics"], "TopicArn"),
+        "alarms": (aws("cloudwatch").describe_alarms()["MetricAlarms"], "AlarmName"),
+        "secrets": (aws("secretsmanager").list_secrets()["SecretList"], "Name"),
+        "parameters": (aws("ssm").get_parameters_by_path(Path="/vahanhelp", Recursive=True)["Parameters"], "Name"),
+    }
+    return {name: sorted(item[key] for item in items) for name, (items, key) in lists.items()}

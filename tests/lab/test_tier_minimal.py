@@ -110,8 +110,9 @@ def test_destroy_asks_for_the_environments_name(url: str) -> None:
 
 def test_destroy_leaves_nothing(url: str, aws: Callable[[str], Any]) -> None:
     playbook("playbooks/destroy.yml", "-e", "confirm=vahanhelp-prod")
-    left = aws("resourcegroupstaggingapi").get_resources(TagFilters=[{"Key": "vahana:app"}])
-    assert left["ResourceTagMappingList"] == []
+    tagged = aws("resourcegroupstaggingapi").get_resources(TagFilters=[{"Key": "vahana:app"}])
+    # A final snapshot of tier basic, kept on purpose, may still be there.
+    assert [r for r in tagged["ResourceTagMappingList"] if ":snapshot:" not in r["ResourceARN"]] == []
     again = playbook("playbooks/destroy.yml", "-e", "confirm=vahanhelp-prod")
     assert all(recap["changed"] == 0 for recap in again.recaps())
     hosts = run("ansible-inventory", "-i", "inventories/lab", "--graph")
