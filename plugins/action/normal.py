@@ -18,9 +18,9 @@ from ansible.release import __version__ as ansible_version
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.warm_worker import SOCKET_VARIABLE
 from plugins.warm_worker.wire import Answer, Request, receive, send
 
-SOCKET_VARIABLE = "VAHANA_WARM_WORKER_SOCKET"
 OWN_MODULES = Path(__file__).resolve().parents[1] / "modules"
 COLLECTIONS = ("amazon.aws.", "community.aws.")
 #: The private calls of ActionBase that are used here were read in these; any other goes the ordinary way.

@@ -11,6 +11,12 @@ from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
+# Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.warm_worker import SOCKET_VARIABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+
 DOCUMENTATION = r"""
 name: warm_worker
 type: aggregate
@@ -31,11 +37,6 @@ options:
       - section: warm_worker
         key: enabled
 """
-
-ROOT = Path(__file__).resolve().parents[2]
-
-#: plugins/action/normal.py finds the server's socket here.
-SOCKET_VARIABLE = "VAHANA_WARM_WORKER_SOCKET"
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
