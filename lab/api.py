@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from lab import settings
+from lab import operations, settings
 
 READING = ("describe", "list", "get", "batchget", "head", "lookup", "search", "simulate", "filter", "verify", "query")
 """How the names of actions begin that change nothing."""
 READING_METHODS = ("GET", "HEAD", "OPTIONS")
+
+CALLS_PATH = "/vahana-lab/calls"
+"""Where this machine reads (GET) and resets (DELETE) what was counted."""
 
 Changed = Callable[[], None]
 """Is called when the API changed something."""
@@ -32,23 +37,30 @@ def configure() -> None:
 
 
 class Watch:
-    """WSGI middleware that tells of each request that may have changed something."""
+    """WSGI middleware that counts requests and tells of each that may have changed something."""
 
-    def __init__(self, application: Callable[..., Any], changed: Changed) -> None:
+    def __init__(self, application: Callable[..., Any], changed: Changed, calls: Calls) -> None:
         self._application = application
         self._changed = changed
+        self._calls = calls
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request, then tell."""
+        # The lab's hosts ask from their own addresses: what they do is their business.
+        from_here = str(environ.get("REMOTE_ADDR", "")).startswith("127.")
+        if from_here and environ["PATH_INFO"] == CALLS_PATH:
+            return self._calls.answer(str(environ["REQUEST_METHOD"]), start_response)
         reading = reads_only(environ)
+        if from_here and "HTTP_AUTHORIZATION" in environ:
+            self._calls.count(environ, reading)
         answer: Iterable[bytes] = self._application(environ, start_response)
         if not reading:
             self._changed()
         return answer
 
 
-def reads_only(environ: dict[str, Any]) -> bool:
-    """Does a request only read, as far as its action's name or its method tells?"""
+def action_of(environ: dict[str, Any]) -> str:
+    """The action that a request names; "" where only method and path tell it (S3, CloudFront, Route 53)."""
     action: str = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
     if not action and "/operation/" in environ.get("PATH_INFO", ""):
         action = str(environ["PATH_INFO"]).rpartition("/")[2]
@@ -56,9 +68,65 @@ def reads_only(environ: dict[str, Any]) -> bool:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         action = parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
-    if action:
+    return action
+
+
+def reads_only(environ: dict[str, Any]) -> bool:
+    """Does a request only read, as far as its action's name or its method tells?"""
+    if action := action_of(environ):
         return action.lower().startswith(READING)
     return str(environ["REQUEST_METHOD"]) in READING_METHODS
+
+
+def service_of(environ: dict[str, Any]) -> str:
+    """The service that a request was signed for, as in the credential's scope (ec2, elasticloadbalancing, s3 …)."""
+    # AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, …
+    scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0].split("/")
+    return str(scope[-2]) if len(scope) >= 5 else "unknown"
+
+
+class Calls:
+    """How often which action was called, of requests that came signed from this machine."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str, bool]] = Counter()
+
+    def count(self, environ: dict[str, Any], reading: bool) -> None:
+        """Count one request."""
+        service = service_of(environ)
+        action = action_of(environ) or operations.name(
+            service, environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", "")
+        )
+        with self._lock:
+            self._counts[service, action, reading] += 1
+
+    def summary(self) -> dict[str, Any]:
+        """The counts: in all, and of each action."""
+        with self._lock:
+            counts = dict(self._counts)
+        reads = sum(count for (_, _, reading), count in counts.items() if reading)
+        return {
+            "calls": sum(counts.values()),
+            "reads": reads,
+            "writes": sum(counts.values()) - reads,
+            "actions": [
+                {"service": service, "action": action, "kind": "read" if reading else "write", "count": count}
+                for (service, action, reading), count in sorted(counts.items())
+            ],
+        }
+
+    def answer(self, method: str, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer GET with what was counted, DELETE with that too and by starting anew."""
+        if method not in ("GET", "DELETE"):
+            start_response("405 Method Not Allowed", [("Allow", "GET, DELETE")])
+            return [b""]
+        body = json.dumps(self.summary(), indent=1).encode()
+        if method == "DELETE":
+            with self._lock:
+                self._counts.clear()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
 
 
 class Api:
@@ -79,7 +147,7 @@ class Api:
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
                 """Log nothing: the log is for what the lab does."""
 
-        application = Watch(DomainDispatcherApplication(create_backend_app), changed)
+        application = Watch(DomainDispatcherApplication(create_backend_app), changed, Calls())
         self._servers = [
             make_server(address, port, application, threaded=True, request_handler=QuietHandler)
             for address in addresses
@@ -87,6 +155,11 @@ class Api:
         self._threads = [
             threading.Thread(target=server.serve_forever, name="api", daemon=True) for server in self._servers
         ]
+
+    @property
+    def port(self) -> int:
+        """The port it answers at: a free one where 0 was asked for."""
+        return int(self._servers[0].port)
 
     def start(self) -> None:
         """Begin to answer."""

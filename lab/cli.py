@@ -50,12 +50,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, function, text in (
-        ("up", _up, "start the lab and wait until it answers; a second time does nothing"),
         ("down", _down, "stop the lab and discard the account: no host, network or process stays"),
-        ("restart", _restart, "restart the lab's process; the account and its hosts stay"),
         ("status", _status, "show whether the lab runs, where it answers and what is in it"),
     ):
         commands.add_parser(name, help=text, description=text).set_defaults(command=function)
+    for name, function, text in (
+        ("up", _up, "start the lab and wait until it answers; a second time does nothing"),
+        ("restart", _restart, "restart the lab's process; the account and its hosts stay"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(command=function)
+        _add_times(command)
     text = "show what the lab's process wrote"
     logs = commands.add_parser("logs", help=text, description=text)
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what is added")
@@ -72,8 +77,42 @@ def _parser() -> argparse.ArgumentParser:
     psql.add_argument("-d", dest="schema", metavar="NAME", help="database in it (default: the one it was made with)")
     psql.set_defaults(command=_psql)
     text = "be the lab's process, in the foreground (`lab up` runs it in the background)"
-    commands.add_parser("serve", help=text, description=text).set_defaults(command=_serve)
+    serve = commands.add_parser("serve", help=text, description=text)
+    serve.add_argument(
+        "--api-only",
+        action="store_true",
+        help="the API alone, without hosts: everything is there at once; needs no root and keeps nothing",
+    )
+    serve.add_argument(
+        "--port",
+        type=int,
+        default=settings.API_PORT,
+        help="with --api-only: where it answers on loopback, 0 for a free port (default: %(default)s)",
+    )
+    serve.set_defaults(command=_serve)
+    _add_times(serve)
     return parser
+
+
+def _add_times(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--realistic",
+        action="store_true",
+        help="take as long as AWS for what takes long there (lab/times.py has each time and its source)",
+    )
+    command.add_argument(
+        "--scale",
+        type=_factor,
+        default=1.0,
+        help="with --realistic: times this factor, as 0.1 for ten times faster (default: %(default)s)",
+    )
+
+
+def _factor(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 100:
+        raise argparse.ArgumentTypeError("a factor is above 0 and at most 100")
+    return value
 
 
 def _up(options: argparse.Namespace) -> None:
@@ -82,7 +121,7 @@ def _up(options: argparse.Namespace) -> None:
         _require_machine()
         image.ensure(say=print)
         _clean_leftovers()
-        pid = _start()
+        pid = _start(options)
     _wait_ready(pid)
     print(_addresses())
 
@@ -151,13 +190,21 @@ def _psql(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    _require_root()
+    if options.api_only:
+        if options.port and (holder := machine.holder_of_port(settings.LOOPBACK, options.port)):
+            raise LabError(f"port {options.port} of {settings.LOOPBACK} is held by {holder}: name another with --port")
+    else:
+        _require_root()
     # moto reads its environment when it is imported, which takes a second: here alone.
     api.configure()
     from lab import daemon
 
+    scale = options.scale if options.realistic else 0
+    if options.api_only:
+        daemon.serve_api_only(options.port, scale)
+        return
     try:
-        daemon.serve()
+        daemon.serve(scale)
     except (process.AlreadyRunningError, daemon.StateError) as error:
         raise LabError(str(error)) from error
 
@@ -202,14 +249,15 @@ def _remove_all() -> None:
     machine.remove_addresses()
 
 
-def _start() -> int:
+def _start(options: argparse.Namespace) -> int:
     settings.home().mkdir(parents=True, exist_ok=True)
     log = settings.log_file()
     if log.exists():
         log.replace(log.with_suffix(".1.log"))
+    realistic = ["--realistic", "--scale", str(options.scale)] if options.realistic else []
     with log.open("w") as output:
         started = subprocess.Popen(
-            [sys.executable, "-m", "lab.cli", "serve"],
+            [sys.executable, "-m", "lab.cli", "serve", *realistic],
             cwd=Path(__file__).parent.parent,
             stdin=subprocess.DEVNULL,
             stdout=output,

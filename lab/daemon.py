@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Protocol
 
-from lab import api, imds, machine, moto_patches, process, settings, state
+from lab import api, imds, machine, moto_patches, process, settings, state, times
 from lab.dns import Resolver
 from lab.frontdoor import FrontDoor
 from lab.reconcilers.autoscaling import AutoScaling
@@ -18,6 +18,8 @@ from lab.reconcilers.images import Images
 from lab.reconcilers.instances import Instances
 from lab.reconcilers.load_balancers import LoadBalancers
 from lab.reconcilers.networks import Networks
+from lab.reconcilers.stand_ins import StandIns
+from lab.reconcilers.waits import Waits
 from lab.state import StateError as StateError
 
 _log = logging.getLogger("lab")
@@ -35,8 +37,12 @@ class Service(Protocol):
         """Stop answering."""
 
 
-def serve() -> None:
-    """Be the lab until a signal says stop."""
+def serve(scale: float) -> None:
+    """Be the lab until a signal says stop.
+
+    Args:
+        scale: how much of AWS's waiting times it takes; 0 none.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     held = process.lock()
@@ -48,7 +54,8 @@ def serve() -> None:
     moto_patches.apply_all()
     _log.info("state loaded" if state.load(settings.home()) else "an empty account")
     saver = state.Saver(settings.home())
-    reconcilers = make_reconcilers()
+    times.follow(scale)
+    reconcilers = [*make_reconcilers(), *([Waits()] if scale else [])]
 
     def changed() -> None:
         saver.changed()
@@ -69,6 +76,31 @@ def serve() -> None:
         part.close()
     saver.close()
     held.close()
+
+
+def serve_api_only(port: int, scale: float) -> None:
+    """Be an API without a machine behind it until a signal says stop: nothing is kept, nothing else is touched.
+
+    Args:
+        port: where it answers on loopback; 0 for a free one, which is printed.
+        scale: how much of AWS's waiting times it takes; 0 none.
+    """
+    stop = threading.Event()
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: stop.set())
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    moto_patches.apply_all()
+    times.follow(scale)
+    stand_ins = StandIns()
+    # Before a change is answered: whoever looks next sees it done, unless it takes time.
+    service = api.Api(stand_ins.attempt, addresses=(settings.LOOPBACK,), port=port)
+    service.start()
+    stand_ins.start()
+    print(f"ready: http://{settings.LOOPBACK}:{service.port}", flush=True)
+    stop.wait()
+    stand_ins.close()
+    service.close()
 
 
 def make_reconcilers() -> list[Reconciler]:

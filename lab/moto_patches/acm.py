@@ -19,6 +19,7 @@ from moto.core.exceptions import ServiceException
 from moto.elbv2.models import elbv2_backends
 from moto.route53.models import route53_backends
 
+from lab import times
 from lab.moto_patches.route53 import find_records
 
 
@@ -84,6 +85,7 @@ def apply() -> None:
             self.type == "AMAZON_ISSUED"
             and self.status == "PENDING_VALIDATION"
             and all(validated(account_id, domain) for domain in domains(self))
+            and times.over("certificate", self.arn)
         ):
             self.status = "ISSUED"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from moto.autoscaling import autoscaling_backends
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
-from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, FakeScalingPolicy, InstanceState
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
@@ -406,6 +406,16 @@ def _waiting(response: Any) -> Action:
     raise ValidationError(f"No active Lifecycle Action found with instance ID {instance_id}")
 
 
+_policy_init = FakeScalingPolicy.__init__
+
+
+def policy_init(policy: Any, *args: Any, **kwargs: Any) -> None:
+    """Make a scaling policy that says what AWS says of each: it is enabled, and predicts nothing unless told to."""
+    _policy_init(policy, *args, **kwargs)
+    policy.enabled = True
+    policy.predictive_scaling_configuration = policy.predictive_scaling_configuration or None
+
+
 def apply() -> None:
     """Put all of this into moto."""
     InstanceState.__init__ = state_init
@@ -413,6 +423,7 @@ def apply() -> None:
     FakeAutoScalingGroup.set_desired_capacity = set_desired_capacity
     FakeAutoScalingGroup.update = update
     FakeAutoScalingGroup.status = None
+    FakeScalingPolicy.__init__ = policy_init
     AutoScalingBackend.set_desired_capacity = set_group_capacity
     AutoScalingBackend.detach_instances = detach_instances
     AutoScalingBackend.enter_standby_instances = enter_standby_instances

@@ -43,6 +43,18 @@ def follow(purge: Callable[[str, list[str]], None] | None) -> None:
     _purge = purge
 
 
+def follow_states(real: bool) -> None:
+    """Let a distribution's status be what somebody sets it to.
+
+    Args:
+        real: somebody does. Without it distributions are deployed at once, as in moto.
+    """
+    if real:
+        models.Distribution.status = "InProgress"
+    elif "status" in vars(models.Distribution):
+        del models.Distribution.status
+
+
 class Configuration(dict[str, Any]):
     """A distribution's configuration, in the API's own shape.
 

@@ -24,6 +24,7 @@ from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.instances import InstanceState as MotoInstanceState
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateBackend, LaunchTemplateVersion
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.models.subnets import Subnet
 from moto.ec2.models.vpcs import VPC, VPCBackend
 from moto.ec2.responses.amis import AmisResponse
@@ -51,6 +52,19 @@ https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"""
 
 HIGHEST_PAGE = 200
 """Results of a describe call that names no number, as on AWS (moto: 15)."""
+
+
+_real = True
+
+
+def follow(real: bool) -> None:
+    """Let VPCs and instances be networks and hosts of this machine.
+
+    Args:
+        real: they are, so a VPC's range must be free on this machine. Without it they are records alone.
+    """
+    global _real  # noqa: PLW0603 - one lab a process, like moto's own backends
+    _real = real
 
 
 class State(enum.Enum):
@@ -290,7 +304,7 @@ def forget_terminated() -> None:
 def get_console_output(response: Any) -> ActionResult:
     """Return what the host's console shows (the last 64 KiB, as on AWS)."""
     instance = response.ec2_backend.get_instance(response._get_param("InstanceId"))
-    text = podman.logs(host_name(instance)) if podman.inspect(host_name(instance)) else ""
+    text = podman.logs(host_name(instance)) if _real and podman.inspect(host_name(instance)) else ""
     return ActionResult(
         {
             "InstanceId": instance.id,
@@ -515,7 +529,7 @@ _create_vpc, _delete_vpc = VPCBackend.create_vpc, VPCBackend.delete_vpc
 
 def create_vpc(backend: Any, cidr_block: str, *args: Any, **kwargs: Any) -> VPC:
     """Create a VPC, if its range can be a network of this machine."""
-    if not kwargs.get("is_default"):
+    if _real and not kwargs.get("is_default"):
         _refuse_overlap(cidr_block)
     return _create_vpc(backend, cidr_block, *args, **kwargs)
 
@@ -564,6 +578,12 @@ def delete_vpc(backend: Any, vpc_id: str) -> VPC:
     return _delete_vpc(backend, vpc_id)
 
 
+def rule_description(rule: Any) -> str | None:
+    """Describe a rule whatever it opens to: moto looks only at ranges, and groups have descriptions too."""
+    described: str | None = rule.ip_range.get("Description") or rule.source_group.get("Description")
+    return described
+
+
 def apply() -> None:
     """Put all of this into moto."""
     InstanceBackend.run_instances = run_instances
@@ -595,5 +615,6 @@ def apply() -> None:
     VPCBackend.create_vpc = create_vpc
     VPCBackend.delete_vpc = delete_vpc
     Subnet.get_available_subnet_ip = get_available_subnet_ip
+    SecurityGroupRule.description = property(rule_description)
     # Names of resource types as AWS spells them in tag specifications and filters.
     ec2_utils.EC2_PREFIX_TO_RESOURCE.update({"eipalloc": "elastic-ip", "nat": "natgateway"})

@@ -16,9 +16,11 @@ from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.responses.general import General
 from moto.ec2.utils import generic_filter, random_resource_id
 
+from lab import times
+
 PREFIX = "eice"
 TRANSITION = datetime.timedelta(seconds=2)
-"""How long an endpoint is being created, changed or deleted. AWS takes some minutes."""
+"""How long an endpoint is at least being created, changed or deleted. AWS takes some minutes (`lab.times`)."""
 
 
 class InstanceConnectEndpoint(TaggedEC2Resource):  # type: ignore[misc]  # moto ships no types, so its base class is Any
@@ -41,7 +43,9 @@ class InstanceConnectEndpoint(TaggedEC2Resource):  # type: ignore[misc]  # moto 
     @property
     def state(self) -> str:
         """The state's name in the API, for example ``create-in-progress``."""
-        return f"{self.verb}-{'complete' if utcnow() - self.since >= TRANSITION else 'in-progress'}"
+        what = "connect endpoint delete" if self.verb == "delete" else "connect endpoint create"
+        done = utcnow() - self.since >= TRANSITION and times.elapsed(what, self.since)
+        return f"{self.verb}-{'complete' if done else 'in-progress'}"
 
     @property
     def vpc_id(self) -> str:

@@ -33,6 +33,19 @@ class Reconciler(abc.ABC):
     def reconcile(self) -> None:
         """Bring the machine in line with the API's state, or the state in line with the machine."""
 
+    def attempt(self) -> None:
+        """Reconcile now, in the caller's thread; a fault is logged."""
+        try:
+            self.reconcile()
+        except Exception as error:
+            # The same fault comes back every interval: one trace of it is enough.
+            text = f"{type(error).__name__}: {error}"
+            if text != self._last_error:
+                self.log.exception("%s failed, trying again every %s s", self.name, self.interval)
+            self._last_error = text
+        else:
+            self._last_error = ""
+
     def start(self) -> None:
         """Begin to reconcile in a thread of its own."""
         self._thread.start()
@@ -56,14 +69,5 @@ class Reconciler(abc.ABC):
     def _work(self) -> None:
         while not self.closing:
             self._wanted.clear()
-            try:
-                self.reconcile()
-            except Exception as error:
-                # The same fault comes back every interval: one trace of it is enough.
-                text = f"{type(error).__name__}: {error}"
-                if text != self._last_error:
-                    self.log.exception("%s failed, trying again every %s s", self.name, self.interval)
-                self._last_error = text
-            else:
-                self._last_error = ""
+            self.attempt()
             self._wanted.wait(self.interval)

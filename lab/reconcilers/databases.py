@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from moto.ec2.models import ec2_backends
 from moto.rds.models import rds_backends
 
-from lab import interfaces, podman, settings
+from lab import interfaces, podman, settings, times
 from lab.moto_patches import rds
 from lab.reconcilers.base import Reconciler
 
@@ -152,6 +152,27 @@ def address(database: Any) -> str | None:
     return None if found is None else str(found.private_ip_address)
 
 
+def ensure_interface(database: Any) -> None:
+    """Give an instance its network interface, in its zone, unless it has one."""
+    if address(database) is not None:
+        return
+    subnets = database.db_subnet_group._subnets
+    zone = database.availability_zone
+    subnet = next((candidate for candidate in subnets if candidate.availability_zone == zone), subnets[0])
+    database.availability_zone = subnet.availability_zone
+    ec2 = ec2_backends[settings.ACCOUNT_ID][database.region]
+    description = interface_description(database)
+    interfaces.allocate(ec2, subnet, description, database.vpc_security_group_ids, "amazon-rds")
+
+
+def forget(backend: Any, database: Any) -> None:
+    """Drop a deleted instance and its network interface."""
+    ec2 = ec2_backends[settings.ACCOUNT_ID][database.region]
+    for interface in list(interfaces.find(ec2, interface_description(database))):
+        interfaces.release(interface)
+    backend.forget_db_instance(database.db_instance_identifier)
+
+
 def certificate(name: str) -> tuple[bytes, bytes]:
     """A self-signed certificate for an endpoint, and its key, both PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -212,23 +233,23 @@ class Databases(Reconciler):
     def _converge(self, backend: Any, database: Any) -> None:
         name = container_name(database)
         match database.status:
-            case "creating":
+            case "creating" if times.over("database create", database.dbi_resource_id):
                 if self._create(backend, database):
                     database.status = "available"
                     self.log.info("database %s answers at %s", database.db_instance_identifier, address(database))
-            case "modifying":
+            case "modifying" if times.over("database modify", database.dbi_resource_id):
                 if database.password_pending:
                     password = literal(self._password(database))
                     self._sql(name, f"ALTER ROLE {identifier(database.master_username)} PASSWORD {password};\n")
                     database.password_pending = False
                 database.status = "available"
-            case "rebooting" | "starting":
+            case "rebooting" | "starting" if times.over("database restart", database.dbi_resource_id):
                 self._run(database)
                 database.status = "available"
-            case "stopping":
+            case "stopping" if times.over("database stop", database.dbi_resource_id):
                 podman.stop(name)
                 database.status = "stopped"
-            case "deleting":
+            case "deleting" if times.over("database delete", database.dbi_resource_id):
                 self._delete(backend, database)
             case "available" if not self._listens(database):
                 self.log.warning("database %s does not answer: starting it again", database.db_instance_identifier)
@@ -247,14 +268,7 @@ class Databases(Reconciler):
             # The default VPC has no hosts in the lab.
             database.status = "incompatible-network"
             return False
-        if address(database) is None:
-            subnets = database.db_subnet_group._subnets
-            zone = database.availability_zone
-            subnet = next((candidate for candidate in subnets if candidate.availability_zone == zone), subnets[0])
-            database.availability_zone = subnet.availability_zone
-            ec2 = ec2_backends[settings.ACCOUNT_ID][database.region]
-            description = interface_description(database)
-            interfaces.allocate(ec2, subnet, description, database.vpc_security_group_ids, "amazon-rds")
+        ensure_interface(database)
         directory = self._directory(database)
         restored = bool(database.restored_from)
         if not (directory / "made").exists():
@@ -349,10 +363,7 @@ class Databases(Reconciler):
         self._converge_snapshots(backend)
         podman.rm(container_name(database))
         shutil.rmtree(self._directory(database), ignore_errors=True)
-        ec2 = ec2_backends[settings.ACCOUNT_ID][database.region]
-        for interface in interfaces.find(ec2, interface_description(database)):
-            interfaces.release(interface)
-        backend.forget_db_instance(database.db_instance_identifier)
+        forget(backend, database)
         self.log.info("database %s is gone", database.db_instance_identifier)
 
     def _converge_snapshots(self, backend: Any) -> None:

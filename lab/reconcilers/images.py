@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lab import podman, settings
+from lab import podman, settings, times
 from lab.moto_patches import ec2
 from lab.moto_patches.ec2 import State
 from lab.reconcilers.base import Reconciler
@@ -30,7 +30,7 @@ class Images(Reconciler):
         """Make the pending images, drop the needless ones."""
         known = {ami.id: ami for backend in ec2.backends() for ami in list(backend.amis.values())}
         for ami in known.values():
-            if ami.state == "pending":
+            if ami.state == "pending" and times.over("image", ami.id):
                 try:
                     self._save(ami)
                 except Exception as error:
@@ -65,7 +65,9 @@ class Images(Reconciler):
 
 def _make_first_boot(raw: str, image: str, scratch: str) -> None:
     """Take from a saved file system what made that host itself: cloud-init's memory, host keys, machine id."""
-    podman.podman("create", "--name", scratch, "--label", f"{settings.LABEL}=1", "--network", "none", raw)
+    # The saved file system has its host's labels too: with them this container would be taken for a host to be removed.
+    labels = (f"--label={settings.LABEL}=1", "--label=vahana.kind=image", "--label=vahana.instance=")
+    podman.podman("create", "--name", scratch, *labels, "--network", "none", raw)
     try:
         root = Path(podman.podman("mount", scratch).stdout.strip())
         for name in FIRST_BOOT:

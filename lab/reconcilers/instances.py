@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from typing import Any
 
-from lab import podman
+from lab import podman, times
 from lab.moto_patches import ec2
 from lab.moto_patches.ec2 import State
 from lab.reconcilers import networks
@@ -54,11 +54,11 @@ class Instances(Reconciler):
     def _step(self, instance: Any, found: str | None) -> None:
         """Do what brings one instance nearer to its state; long acts go to a thread of their own."""
         match ec2.state_of(instance):
-            case State.PENDING:
+            case State.PENDING if times.over("instance start", instance.id):
                 self._begin(instance, self._start, found)
-            case State.STOPPING:
+            case State.STOPPING if times.over("instance stop", instance.id):
                 self._begin(instance, self._stop, found)
-            case State.SHUTTING_DOWN | State.TERMINATED:
+            case State.SHUTTING_DOWN | State.TERMINATED if times.over("instance terminate", instance.id):
                 self._begin(instance, self._remove)
             case State.RUNNING if found != "running":
                 self._died(instance, found)

@@ -14,7 +14,7 @@ from moto.acm.models import acm_backends
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
-from lab import haproxy, interfaces, podman, settings
+from lab import haproxy, interfaces, podman, settings, times
 from lab.moto_patches import elbv2
 from lab.reconcilers.base import Reconciler
 
@@ -46,6 +46,24 @@ def address(balancer: Any) -> str | None:
     found = interfaces.find(ec2_backends[settings.ACCOUNT_ID][region], interface_description(balancer.arn))
     by_subnet = {interface.subnet.id: interface.private_ip_address for interface in found}
     return next((by_subnet[subnet.id] for subnet in balancer.subnets if subnet.id in by_subnet), None)
+
+
+def ensure_interfaces(balancer: Any) -> str:
+    """Give a load balancer a network interface in each of its subnets; return the address it answers at."""
+    region = balancer.arn.split(":")[3]
+    ec2 = ec2_backends[settings.ACCOUNT_ID][region]
+    description = interface_description(balancer.arn)
+    present = {interface.subnet.id: interface for interface in interfaces.find(ec2, description)}
+    wanted = {subnet.id: subnet for subnet in balancer.subnets}
+    for subnet_id, subnet in wanted.items():
+        if subnet_id not in present:
+            interfaces.allocate(ec2, subnet, description, balancer.security_groups, "amazon-elb")
+    for subnet_id, interface in present.items():
+        if subnet_id not in wanted:
+            interfaces.release(interface)
+    found = address(balancer)
+    assert found is not None
+    return found
 
 
 class LoadBalancers(Reconciler):
@@ -103,25 +121,9 @@ class LoadBalancers(Reconciler):
                 if interface.description not in alive:
                     interfaces.release(interface)
 
-    def _ensure_interfaces(self, balancer: Any) -> str:
-        region = balancer.arn.split(":")[3]
-        ec2 = ec2_backends[settings.ACCOUNT_ID][region]
-        description = interface_description(balancer.arn)
-        present = {interface.subnet.id: interface for interface in interfaces.find(ec2, description)}
-        wanted = {subnet.id: subnet for subnet in balancer.subnets}
-        for subnet_id, subnet in wanted.items():
-            if subnet_id not in present:
-                interfaces.allocate(ec2, subnet, description, balancer.security_groups, "amazon-elb")
-        for subnet_id, interface in present.items():
-            if subnet_id not in wanted:
-                interfaces.release(interface)
-        found = address(balancer)
-        assert found is not None
-        return found
-
     def _converge(self, name: str, balancer: Any, health: dict[tuple[str, str], elbv2.Health]) -> None:
         assert self._known is not None
-        where = self._ensure_interfaces(balancer)
+        where = ensure_interfaces(balancer)
         directory = self._directory(name)
         model, certificates = self._model(balancer)
         skeleton = haproxy.render(model, servers=False)
@@ -141,7 +143,8 @@ class LoadBalancers(Reconciler):
             runtime.reload()
             loaded.write_text(digest)
             self.log.info("load balancer %s took its new listeners", balancer.name)
-        balancer.state = "active"
+        if balancer.state != "active" and times.over("load balancer create", balancer.arn):
+            balancer.state = "active"
         self._converge_targets(runtime, model, health)
 
     @staticmethod

@@ -259,3 +259,20 @@ def test_metrics_collection_can_end(group: Group) -> None:
     group.api.disable_metrics_collection(AutoScalingGroupName="trial", Metrics=names[:1])
     described = group.api.describe_auto_scaling_groups()["AutoScalingGroups"][0]
     assert [each["Metric"] for each in described["EnabledMetrics"]] == names[1:]
+
+
+def test_a_policy_is_enabled_and_predicts_nothing(client: Client) -> None:
+    group = Group(client)
+    tracking = {
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"},
+        "TargetValue": 60,
+    }
+    group.api.put_scaling_policy(
+        AutoScalingGroupName="trial",
+        PolicyName="cpu",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingConfiguration=tracking,
+    )
+    policy = group.api.describe_policies()["ScalingPolicies"][0]
+    assert policy["Enabled"] is True
+    assert "PredictiveScalingConfiguration" not in policy

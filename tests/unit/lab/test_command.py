@@ -97,3 +97,10 @@ def test_reading_requests_are_told_from_changing_ones(request_: dict[str, Any], 
         environ["CONTENT_TYPE"] = "application/x-www-form-urlencoded; charset=utf-8"
     assert api.reads_only(environ) is reads
     assert environ["wsgi.input"].read() == body
+
+
+@pytest.mark.parametrize("factor", ["0", "-1", "1000", "fast"])
+def test_a_senseless_pace_is_refused(factor: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["up", "--realistic", "--scale", factor])
+    assert "--scale" in capsys.readouterr().err

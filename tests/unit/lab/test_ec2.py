@@ -238,3 +238,16 @@ class TestNetworks:
         with pytest.raises(ClientError) as caught:
             run(client, image, subnet)
         assert code(caught) == "InsufficientFreeAddressesInSubnet"
+
+
+def test_a_rule_for_a_group_keeps_its_description(client: Client) -> None:
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.93.0.0/16")["Vpc"]["VpcId"]
+    group = ec2.create_security_group(GroupName="trial", Description="trial", VpcId=vpc)["GroupId"]
+    source = {"GroupId": group, "Description": "from each other"}
+    ec2.authorize_security_group_ingress(
+        GroupId=group,
+        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "UserIdGroupPairs": [source]}],
+    )
+    rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
+    assert [rule["Description"] for rule in rules if not rule["IsEgress"]] == ["from each other"]
