@@ -1,0 +1,97 @@
+resource "aws_key_pair" "this" {
+  key_name   = local.name
+  public_key = var.public_key
+  tags       = local.layer.identity
+}
+
+# Passwords are made by Secrets Manager and kept out of the state.
+ephemeral "aws_secretsmanager_random_password" "database" {
+  password_length     = 32
+  exclude_punctuation = true
+}
+
+ephemeral "aws_secretsmanager_random_password" "backend" {
+  password_length     = 32
+  exclude_punctuation = true
+}
+
+locals {
+  secrets = {
+    database = "Master user of the database of ${local.name}"
+    backend  = "Environment variables of the backend of ${local.name}; add your own keys to the JSON map"
+  }
+}
+
+resource "aws_secretsmanager_secret" "this" {
+  for_each                = local.secrets
+  name                    = "${local.prefix}/${each.key}"
+  description             = each.value
+  recovery_window_in_days = 0
+  tags                    = local.layer.identity
+}
+
+resource "aws_secretsmanager_secret_version" "this" {
+  for_each                 = aws_secretsmanager_secret.this
+  secret_id                = each.value.id
+  secret_string_wo_version = 1
+  secret_string_wo = jsonencode(each.key == "database" ? {
+    username = var.app
+    password = ephemeral.aws_secretsmanager_random_password.database.random_password
+    } : {
+    APP_SECRET = ephemeral.aws_secretsmanager_random_password.backend.random_password
+  })
+}
+
+resource "aws_iam_role" "instance" {
+  name        = "${local.name}-instance"
+  description = "What the instances of ${local.name} may do"
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "ec2.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+  tags = local.layer.identity
+}
+
+resource "aws_iam_role_policy" "instance" {
+  name = "instance"
+  role = aws_iam_role.instance.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "ReadReleases"
+        Effect   = "Allow"
+        Action   = "s3:GetObject"
+        Resource = "arn:aws:s3:::${local.releases}/releases/*"
+      },
+      {
+        Sid      = "ReadParameters"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter", "ssm:GetParameters"]
+        Resource = "arn:aws:ssm:${var.region}:${local.account}:parameter${local.prefix}/*"
+      },
+      {
+        Sid      = "ReadSecrets"
+        Effect   = "Allow"
+        Action   = "secretsmanager:GetSecretValue"
+        Resource = [for name in keys(local.secrets) : "arn:aws:secretsmanager:${var.region}:${local.account}:secret:${local.prefix}/${name}-??????"]
+      },
+      {
+        Sid      = "FinishLaunch"
+        Effect   = "Allow"
+        Action   = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
+        Resource = "arn:aws:autoscaling:${var.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${local.name}-backend"
+      },
+    ]
+  })
+}
+
+resource "aws_iam_instance_profile" "instance" {
+  name = "${local.name}-instance"
+  role = aws_iam_role.instance.name
+  tags = local.layer.identity
+}
