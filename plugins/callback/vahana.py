@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible import constants
@@ -11,6 +15,7 @@ from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
 if TYPE_CHECKING:
     from ansible.executor.task_result import CallbackTaskResult
+    from ansible.playbook import Playbook
     from ansible.playbook.included_file import IncludedFile
 
 DOCUMENTATION = r"""
@@ -27,6 +32,7 @@ extends_documentation_fragment:
   - result_format_callback
 """
 
+PLAN = Path(__file__).resolve().parents[2] / "playbooks/plan.yml"
 #: How much of a failed program's last words is shown.
 _LAST_LINES = 50
 _WAIT_LINE_SECONDS = 30
@@ -59,6 +65,21 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         super().__init__()
         #: Of each task that is tried again: when that began and when a line was last printed, in seconds.
         self._waits: dict[str, tuple[float, float]] = {}
+
+    def v2_playbook_on_start(self, playbook: Playbook) -> None:
+        """Become a dry run, with the callback that prints it, where the playbook is the plan."""
+        if Path(playbook._file_name).resolve() == PLAN:
+            # What this process would do at its end, because it has none: temporary folders go.
+            atexit._run_exitfuncs()
+            for stream in (0, 1, 2):
+                # Ansible keeps them from its children.
+                os.set_inheritable(stream, True)
+            os.execve(
+                sys.executable,
+                [sys.executable, *sys.argv, "--check", "--diff"],
+                {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "plan"},
+            )
+        super().v2_playbook_on_start(playbook)
 
     @property
     def _plain(self) -> bool:

@@ -17,6 +17,7 @@ import socket
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -128,12 +129,17 @@ def _content(stream: IO[bytes]) -> str:
 
 def _run(request: Request, out: IO[bytes], err: IO[bytes]) -> None:
     """In a grandchild: be the module. Does not return."""
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(out.fileno(), 1)
+    os.dup2(err.fileno(), 2)
+    os._exit(be_module(request))
+
+
+def be_module(request: Request) -> int:
+    """Run the module in this process, which is then worth nothing else, and return its exit code."""
     code = 1
     try:
-        with Path(os.devnull).open() as nothing:
-            os.dup2(nothing.fileno(), 0)
-        os.dup2(out.fileno(), 1)
-        os.dup2(err.fileno(), 2)
         os.environ.clear()
         os.environ.update(request.environment)
         os.chdir(request.directory)
@@ -145,10 +151,11 @@ def _run(request: Request, out: IO[bytes], err: IO[bytes]) -> None:
         basic._ANSIBLE_PROFILE = request.profile
         names = {"_module_fqn": request.module, "_modlib_path": None}
         sys.argv = [request.module]
-        if request.path:
-            runpy.run_path(request.path, init_globals=names, run_name="__main__")
-        else:
-            runpy.run_module(request.module, init_globals=names, run_name="__main__", alter_sys=True)
+        with _watch(request):
+            if request.path:
+                runpy.run_path(request.path, init_globals=names, run_name="__main__")
+            else:
+                runpy.run_module(request.module, init_globals=names, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -156,7 +163,27 @@ def _run(request: Request, out: IO[bytes], err: IO[bytes]) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+    return code
+
+
+@contextlib.contextmanager
+def _watch(request: Request) -> Iterator[None]:
+    """Let a module that is only planned write nothing, and answer for it where that ends it."""
+    if not request.plan:
+        yield
+        return
+    from plugins.module_utils.planning import Planner
+
+    planner = Planner(request.module.rpartition(".")[2])
+    planner.install()
+    try:
+        yield
+    except SystemExit:
+        raise
+    except BaseException:
+        if not planner.report():
+            raise
+        raise SystemExit(0) from None
 
 
 if __name__ == "__main__":

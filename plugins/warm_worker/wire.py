@@ -22,6 +22,8 @@ class Request:
     environment: dict[str, str]
     directory: str
     umask: int
+    #: Whether to run it under a plan's watch (plugins/module_utils/planning.py): nothing is written.
+    plan: bool = False
 
 
 @dataclass

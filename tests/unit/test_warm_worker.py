@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ PLAYBOOK = """
 - hosts: localhost
   gather_facts: false
   tasks:
-    - amazon.aws.ec2_vpc_net: {name: warm, cidr_block: 10.77.0.0/16, tags: {a: b}}
+    - amazon.aws.ec2_vpc_net: {name: "{{ name }}", cidr_block: 10.77.0.0/16, tags: {a: b}}
       register: vpc
     - amazon.aws.ec2_vpc_subnet: {vpc_id: "{{ vpc.vpc.id }}", cidr: "10.77.{{ item }}.0/24"}
       loop: [1, 2]
@@ -31,7 +32,7 @@ PLAYBOOK = """
       check_mode: true
       diff: true
       register: planned
-    - amazon.aws.ec2_vpc_net: {name: warm, no_such_option: 1}
+    - amazon.aws.ec2_vpc_net: {name: "{{ name }}", no_such_option: 1}
       ignore_errors: true
       register: refused
     - amazon.aws.aws_caller_info:
@@ -60,25 +61,15 @@ def api(monkeypatch: pytest.MonkeyPatch, moto_url: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-def _play(tmp_path: Path, warm: bool) -> tuple[str, dict[str, Any]]:
+def _play(tmp_path: Path, warm: bool, python: str = sys.executable) -> tuple[str, dict[str, Any]]:
     book, out = tmp_path / "play.yml", tmp_path / "out.json"
     out.unlink(missing_ok=True)
     book.write_text(PLAYBOOK)
+    program = str(Path(python).with_name("ansible-playbook"))
+    # Each test's own network: they share the API.
+    variables = ("-e", f"out={out} name={tmp_path.name}", "-e", f"ansible_python_interpreter={python}")
     run = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            *(
-                "-i",
-                "localhost,",
-                "-c",
-                "local",
-                "-e",
-                f"out={out}",
-                "-e",
-                f"ansible_python_interpreter={sys.executable}",
-            ),
-            *("-vvv", str(book)),
-        ],
+        [program, "-i", "localhost,", "-c", "local", *variables, "-vvv", str(book)],
         cwd=ROOT,
         env={**os.environ, "VAHANA_WARM_WORKER": str(warm).lower()},
         stdin=subprocess.DEVNULL,
@@ -94,16 +85,36 @@ def _play(tmp_path: Path, warm: bool) -> tuple[str, dict[str, Any]]:
     return recap.group(1), {**json.loads(out.read_text()), "local processes": built}
 
 
-def test_the_results_are_those_of_ansibles_own_way(api: None, tmp_path: Path) -> None:
-    first, _ = _play(tmp_path, warm=True)
-    warm_recap, warm = _play(tmp_path, warm=True)
-    own_recap, own = _play(tmp_path, warm=False)
+def _both_ways(tmp_path: Path, python: str = sys.executable) -> None:
+    first, _ = _play(tmp_path, True, python)
+    warm_recap, warm = _play(tmp_path, True, python)
+    own_recap, own = _play(tmp_path, False, python)
     assert "changed=4" in first
     assert warm_recap == own_recap
     assert warm.pop("local processes") < own.pop("local processes")
     assert warm == own
     assert warm["planned"] is True
     assert "required" in warm["refused"]
+
+
+def test_the_results_are_those_of_ansibles_own_way(api: None, tmp_path: Path) -> None:
+    _both_ways(tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("minor", ["2.19", "2.20"])
+def test_other_versions_of_ansible(api: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minor: str) -> None:
+    """With collections that, as those from Galaxy, are not installed beside ansible-core."""
+    environment = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    python = str(environment / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", f"ansible-core=={minor}.*", "boto3"]
+    subprocess.run(pip, check=True, timeout=300)
+    collections = tmp_path / "collections" / "ansible_collections"
+    collections.parent.mkdir()
+    collections.symlink_to(Path(sysconfig.get_path("purelib")) / "ansible_collections")
+    monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", str(collections.parent))
+    _both_ways(tmp_path, python)
 
 
 def test_no_server_outlives_its_playbook(api: None, tmp_path: Path) -> None:

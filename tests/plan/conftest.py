@@ -1,0 +1,134 @@
+"""An account that can be put back to an earlier state, and runs of which it is known what each changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+RUN_SECONDS = 600
+
+Change = tuple[str, str, str]
+"""Role, task, item."""
+
+
+@dataclass
+class Run:
+    """How a run ended, what it printed and which tasks changed something."""
+
+    code: int
+    output: str
+    entries: list[dict[str, Any]]
+    writes: list[str]
+
+    @property
+    def changed(self) -> set[Change]:
+        """The tasks, and items of loops, that reported a change."""
+        return {(entry["role"], entry["task"], entry["item"]) for entry in self.entries}
+
+
+class Account:
+    """An AWS account in a process of its own."""
+
+    def __init__(self, server: subprocess.Popen[str], url: str, folder: Path) -> None:
+        self._server = server
+        self._folder = folder
+        self.url = url
+        self.saved: set[str] = set()
+
+    def _command(self, line: str) -> None:
+        assert self._server.stdin and self._server.stdout
+        self._server.stdin.write(f"{line}\n")
+        self._server.stdin.flush()
+        assert self._server.stdout.readline() == "done\n"
+
+    def save(self, name: str) -> None:
+        """Remember the account as it is."""
+        self._command(f"save {name}")
+        self.saved.add(name)
+
+    def load(self, name: str) -> None:
+        """Put the account back to what was saved."""
+        self._command(f"load {name}")
+
+    def client(self, service: str) -> Any:
+        """Return a client of the account: somebody who does not use this project."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="0-no-secret-0",
+        )
+
+    def writes(self) -> list[str]:
+        """Return which writes the API got since it was asked last."""
+        request = urllib.request.Request(f"{self.url}/vahana-lab/calls", method="DELETE")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            actions = json.load(answer)["actions"]
+        return [action["action"] for action in actions if action["kind"] == "write"]
+
+    def play(self, tier: str, *arguments: str, playbook: str = "playbooks/provision.yml", stop_after: int = 0) -> Run:
+        """Run a playbook for a tier, without hosts."""
+        noted = self._folder / "changed.jsonl"
+        noted.unlink(missing_ok=True)
+        self.writes()
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VAHANA_", "ANSIBLE_"))
+        }
+        done = subprocess.run(
+            [
+                *(str(BIN / "ansible-playbook"), "-i", "inventories/lab", playbook, "--limit", "localhost"),
+                *("-e", f"tier={tier}", "-e", f"ssh_private_key_file={self._folder / 'key'}"),
+                *arguments,
+            ],
+            cwd=ROOT,
+            env={
+                **clean,
+                "PATH": f"{BIN}:{os.environ['PATH']}",
+                "VAHANA_LAB_ENDPOINT": self.url,
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_CALLBACK_PLUGINS": f"plugins/callback:{Path(__file__).parent / 'callbacks'}",
+                "ANSIBLE_CALLBACKS_ENABLED": "warm_worker,changed_tasks",
+                "CHANGED_TASKS": str(noted),
+                "CHANGED_TASKS_STOP_AFTER": str(stop_after),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+        lines = noted.read_text().splitlines() if noted.exists() else []
+        return Run(done.returncode, done.stdout, [json.loads(line) for line in lines], self.writes())
+
+
+@pytest.fixture(scope="session")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """Serve an account; ``empty`` is saved."""
+    folder = tmp_path_factory.mktemp("account")
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.plan.server", str(folder)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdin and server.stdout
+        url = server.stdout.readline().strip().removeprefix("ready: ")
+        made = Account(server, url, folder)
+        made.save("empty")
+        yield made
+        server.stdin.close()

@@ -1,0 +1,62 @@
+"""A run may end early only when nothing changed: each drift that a plan must find is seen by one look."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from plugins.module_utils.convergence import Document, differences
+from plugins.module_utils.discovery import Environment, connect, observe
+from tests.plan.conftest import Account
+from tests.plan.test_plan import DRIFTS, EDITED, Drift
+
+PROD = Environment("vahanhelp", "prod", "us-east-1")
+
+
+@pytest.fixture(autouse=True)
+def _environment(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask the account, as the inventory's guard makes Ansible do."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": account.url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "0-no-secret-0",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def finish(account: Account, tier: str) -> dict[str, Document]:
+    """Bring the account to a whole tier; return its documents."""
+    if tier in account.saved:
+        account.load(tier)
+    else:
+        account.load("empty")
+        made = account.play(tier)
+        assert made.code == 0, made.output[-4000:]
+        account.save(tier)
+    return observe(connect(PROD)).documents
+
+
+def test_looking_twice_shows_no_difference(account: Account) -> None:
+    assert differences(finish(account, "basic"), observe(connect(PROD)).documents) == []
+
+
+@pytest.mark.parametrize(("tier", "drift"), [(tier, drift) for tier, drifts in DRIFTS.items() for drift in drifts])
+def test_no_drift_is_missed(account: Account, tier: str, drift: Drift) -> None:
+    before = finish(account, tier)
+    drift(account)
+    found = differences(before, observe(connect(PROD)).documents)
+    assert len(found) == 1, found
+    assert found[0]["what"] == "changed"
+    assert found[0]["fields"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("tier", "name"), [(tier, name) for tier, names in EDITED.items() for name in names])
+def test_what_a_run_changes_is_seen(account: Account, tier: str, name: str) -> None:
+    """Whatever our own tasks write is among what is looked at: nobody else could change it unseen."""
+    before = finish(account, tier)
+    ran = account.play(tier, "-e", json.dumps({name: EDITED[tier][name]}))
+    assert ran.changed
+    assert differences(before, observe(connect(PROD)).documents)
