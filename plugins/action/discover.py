@@ -11,7 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from plugins.module_utils.discovery import Environment, discover
+from plugins.module_utils.convergence import differences, digests
+from plugins.module_utils.discovery import Environment, connect, discover, observe
 
 DOCUMENTATION = r"""
 module: discover
@@ -32,6 +33,10 @@ options:
     description: AWS region.
     type: str
     required: true
+  details:
+    description: Whether to read every field that our roles set, and to compare them with the last complete run's.
+    type: bool
+    default: false
 """
 
 RETURN = r"""
@@ -39,6 +44,26 @@ stack:
   description: The state; docs/architecture.md lists its keys, which are always all there.
   returned: success
   type: dict
+recorded:
+  description: C(inputs) and C(time) of the last complete run; empty when there is no record of one.
+  returned: when O(details)
+  type: dict
+digests:
+  description: By layer, a hash of every field that our roles set.
+  returned: when O(details)
+  type: dict
+drift:
+  description: What is not as the last complete run left it.
+  returned: when O(details)
+  type: list
+  elements: dict
+  contains:
+    what: {description: C(gone), C(new) or C(changed)., type: str}
+    kind: {description: "Kind, e.g. C(ec2:subnet).", type: str}
+    id: {description: What AWS calls it., type: str}
+    name: {description: Its tag C(Name)., type: str}
+    layer: {description: Layer it belongs to., type: str}
+    fields: {description: "Of a changed one, C(field), C(before) and C(after).", type: list}
 """
 
 
@@ -52,13 +77,25 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         super().run(tmp, task_vars)
         names = ("app", "env", "region")
         _validation, arguments = self.validate_argument_spec(
-            argument_spec={name: {"type": "str", "required": True} for name in names}
+            argument_spec={
+                **{name: {"type": "str", "required": True} for name in names},
+                "details": {"type": "bool", "default": False},
+            }
         )
         # Ansible's own text types would reach botocore's serialisers.
         environment = Environment(*(str(arguments[name]) for name in names))
         try:
-            stack = discover(environment)
+            if not arguments["details"]:
+                return {"changed": False, "stack": discover(environment)}
+            seen = observe(connect(environment))
         except (BotoCoreError, ClientError) as error:
             detail = " ".join(str(error).split())
             return {"changed": False, "failed": True, "msg": f"the environment cannot be read: {detail}"}
-        return {"changed": False, "stack": stack}
+        record = seen.record
+        return {
+            "changed": False,
+            "stack": seen.stack,
+            "recorded": {"inputs": record.inputs, "time": record.time} if record else {},
+            "drift": differences(record.documents, seen.documents) if record else [],
+            "digests": digests(seen.documents),
+        }

@@ -13,7 +13,7 @@ kinds that cannot carry tags, by the marker in their description. Three lists co
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from plugins.module_utils.convergence import Document, Record, documents, lasts, read_record
+from plugins.module_utils.details import DETAILS
 from plugins.module_utils.ownership import foreign as foreign_message
 from plugins.module_utils.ownership import owned_by
 
@@ -84,6 +86,7 @@ EMPTY: dict[str, Any] = {
     },
     "compute": {
         "auto_scaling_group": "",
+        "desired_capacity": "",
         "launch_template_id": "",
         "instance_ids": [],
         "instances": [],
@@ -181,6 +184,11 @@ class Aws:
     environment: Environment
     clients: Mapping[str, Any]
     account_id: str
+
+    @property
+    def releases_bucket(self) -> str:
+        """Name of the bucket of releases, whether there is one or not."""
+        return f"{self.environment.name_prefix}-releases-{self.account_id}"
 
     def arn(self, service: str, resource: str, *, region: str | None = None) -> str:
         """Make an ARN for the kinds whose list calls return none."""
@@ -599,29 +607,80 @@ def make_clients(session: boto3.Session, region: str) -> dict[str, Any]:
     return clients
 
 
+@dataclass(frozen=True)
+class Observation:
+    """Everything there is to know about an environment.
+
+    :param stack: what :func:`discover` returns.
+    :param documents: every field that our roles set, by ARN (:func:`plugins.module_utils.convergence.documents`).
+    :param record: what the last complete run left behind, if there was one.
+    """
+
+    stack: dict[str, Any]
+    documents: dict[str, Document]
+    record: Record | None
+
+
+def connect(environment: Environment, session: boto3.Session | None = None) -> Aws:
+    """Make what the readers are given.
+
+    :raises botocore.exceptions.ClientError: when AWS refuses the credentials.
+    :raises botocore.exceptions.BotoCoreError: when AWS cannot be reached.
+    """
+    clients = make_clients(session or boto3.Session(), environment.region)
+    return Aws(environment, clients, clients["sts"].get_caller_identity()["Account"])
+
+
 def discover(environment: Environment, session: boto3.Session | None = None) -> dict[str, Any]:
     """Read the live state of ``environment``.
 
     :raises botocore.exceptions.ClientError: when AWS refuses a call.
     :raises botocore.exceptions.BotoCoreError: when AWS cannot be reached.
     """
-    clients = make_clients(session or boto3.Session(), environment.region)
-    aws = Aws(environment, clients, clients["sts"].get_caller_identity()["Account"])
-    readers = [*READERS, _certificates("acm"), _tagging("tagging")]
-    if environment.region != GLOBAL_REGION:
-        readers += [_certificates("acm global"), _tagging("tagging global")]
+    aws = connect(environment, session)
     with ThreadPoolExecutor(WORKERS) as pool:
-        found = [resource for answer in pool.map(lambda reader: list(reader(aws)), readers) for resource in answer]
-    return assemble(aws, found)
+        return assemble(aws, _list(aws, pool))
 
 
-def assemble(aws: Aws, found: Iterable[Resource]) -> dict[str, Any]:
+def observe(aws: Aws) -> Observation:
+    """Read the live state with all details, and the record of the last complete run.
+
+    :raises botocore.exceptions.ClientError: when AWS refuses a call.
+    :raises botocore.exceptions.BotoCoreError: when AWS cannot be reached.
+    """
+    with ThreadPoolExecutor(WORKERS) as pool:
+        record = pool.submit(read_record, aws.clients["s3"], aws.releases_bucket)
+        found = _list(aws, pool)
+        owned = [each for each in _owned(aws, found) if each.tags.get(RETAIN_TAG) != "true" and lasts(each)]
+        details = pool.map(lambda each: DETAILS[each.kind](aws, each) if each.kind in DETAILS else {}, owned)
+        return Observation(assemble(aws, found), documents(zip(owned, details, strict=True)), record.result())
+
+
+def _list(aws: Aws, pool: ThreadPoolExecutor) -> list[Resource]:
+    """Ask every reader at the same time."""
+    readers = [*READERS, _certificates("acm"), _tagging("tagging")]
+    if aws.environment.region != GLOBAL_REGION:
+        readers += [_certificates("acm global"), _tagging("tagging global")]
+    return [resource for answer in pool.map(lambda reader: list(reader(aws)), readers) for resource in answer]
+
+
+def _owned(aws: Aws, found: Iterable[Resource]) -> Iterator[Resource]:
+    """Yield what is ours, each resource once: as its own service describes it, else as the tagging API names it."""
+    seen: set[str] = set()
+    for resource in found:
+        if not owned_by(resource.tags, aws.environment.tags) or resource.arn in seen:
+            continue
+        if resource.description or resource.kind not in LISTED:
+            seen.add(resource.arn)
+            yield resource
+
+
+def assemble(aws: Aws, found: Sequence[Resource]) -> dict[str, Any]:
     """Put what was found into a ``stack``."""
     environment = aws.environment
     ours: dict[str, list[Resource]] = {}
     stack = copy.deepcopy(EMPTY)
     stack["account_id"], stack["region"] = aws.account_id, environment.region
-    own_arns: set[str] = set()
     for resource in found:
         if not owned_by(resource.tags, environment.tags):
             if resource.unique:
@@ -629,12 +688,7 @@ def assemble(aws: Aws, found: Iterable[Resource]) -> dict[str, Any]:
                 stack["foreign"].append({**resource.listed(), "message": message})
             if resource.kind == "route53:hostedzone":
                 ours.setdefault("zone", []).append(resource)
-            continue
-        if not resource.description and resource.kind in LISTED:
-            continue
-        if resource.arn in own_arns:
-            continue
-        own_arns.add(resource.arn)
+    for resource in _owned(aws, found):
         if resource.kind == "route53:hostedzone":
             ours.setdefault("zone", []).append(resource)
         ours.setdefault(resource.kind, []).append(resource)
@@ -753,6 +807,7 @@ def _fill_compute(stack: dict[str, Any], ours: Found, _environment: Environment)
     lifecycle = {item["InstanceId"]: item["LifecycleState"] for item in group.get("Instances", [])}
     stack["compute"].update(
         auto_scaling_group=group.get("AutoScalingGroupName", ""),
+        desired_capacity=group.get("DesiredCapacity", ""),
         launch_template_id=_one(ours, "ec2:launch-template").get("LaunchTemplateId", ""),
         instance_ids=[resource.id for resource in backends],
         instances=[

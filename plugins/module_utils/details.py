@@ -1,0 +1,155 @@
+"""What the list calls of :mod:`plugins.module_utils.discovery` leave out: all that a role sets on a resource.
+
+One function a kind, each asked once for each resource of the environment, all at the same time. Together with the
+list calls they read every field that a task of a role sets, which is what makes it possible to say that nothing has
+to be done (:mod:`plugins.module_utils.convergence`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from plugins.module_utils.discovery import Aws, Resource
+
+Reader = Callable[["Aws", "Resource"], dict[str, Any]]
+
+
+def _unless(absent: str, call: Callable[..., Any], **arguments: Any) -> Any:
+    """Return the answer of ``call``; None when AWS says by the error code ``absent`` that there is no such setting."""
+    try:
+        answer = call(**arguments)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == absent:
+            return None
+        raise
+    answer.pop("ResponseMetadata", None)
+    return answer
+
+
+def _vpc(aws: Aws, resource: Resource) -> dict[str, Any]:
+    ec2 = aws.clients["ec2"]
+    # The default group comes with the VPC and has no tags of ours, but the network role empties it.
+    filters = [{"Name": "vpc-id", "Values": [resource.id]}, {"Name": "group-name", "Values": ["default"]}]
+    return {
+        "DnsSupport": ec2.describe_vpc_attribute(VpcId=resource.id, Attribute="enableDnsSupport")["EnableDnsSupport"],
+        "DnsHostnames": ec2.describe_vpc_attribute(VpcId=resource.id, Attribute="enableDnsHostnames")[
+            "EnableDnsHostnames"
+        ],
+        "DefaultSecurityGroup": [
+            {key: group.get(key, []) for key in ("IpPermissions", "IpPermissionsEgress")}
+            for group in ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+        ],
+    }
+
+
+def _launch_template(aws: Aws, resource: Resource) -> dict[str, Any]:
+    versions = aws.clients["ec2"].describe_launch_template_versions(
+        LaunchTemplateId=resource.id, Versions=["$Latest", "$Default"]
+    )["LaunchTemplateVersions"]
+    return {"Versions": [{key: item[key] for key in ("VersionNumber", "LaunchTemplateData")} for item in versions]}
+
+
+def _instance(aws: Aws, resource: Resource) -> dict[str, Any]:
+    attribute = aws.clients["ec2"].describe_instance_attribute(
+        InstanceId=resource.id, Attribute="disableApiTermination"
+    )
+    return {"DisableApiTermination": attribute["DisableApiTermination"]}
+
+
+def _role(aws: Aws, resource: Resource) -> dict[str, Any]:
+    iam = aws.clients["iam"]
+    names = iam.list_role_policies(RoleName=resource.id)["PolicyNames"]
+    return {
+        "Policies": {
+            name: iam.get_role_policy(RoleName=resource.id, PolicyName=name)["PolicyDocument"] for name in names
+        },
+        "AttachedPolicies": iam.list_attached_role_policies(RoleName=resource.id)["AttachedPolicies"],
+    }
+
+
+def _bucket(aws: Aws, resource: Resource) -> dict[str, Any]:
+    s3, name = aws.clients["s3"], {"Bucket": resource.id}
+    policy = _unless("NoSuchBucketPolicy", s3.get_bucket_policy, **name)
+    details: dict[str, Any] = {
+        "Versioning": _unless("", s3.get_bucket_versioning, **name),
+        "Encryption": _unless("ServerSideEncryptionConfigurationNotFoundError", s3.get_bucket_encryption, **name),
+        "PublicAccess": _unless("NoSuchPublicAccessBlockConfiguration", s3.get_public_access_block, **name),
+        "Ownership": _unless("OwnershipControlsNotFoundError", s3.get_bucket_ownership_controls, **name),
+        "Lifecycle": _unless("NoSuchLifecycleConfiguration", s3.get_bucket_lifecycle_configuration, **name),
+        "Policy": json.loads(policy["Policy"]) if policy else None,
+    }
+    if resource.description["suffix"] == "frontend":
+        pages = s3.get_paginator("list_objects_v2").paginate(**name)
+        details["Objects"] = {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
+    return details
+
+
+def _load_balancer(aws: Aws, resource: Resource) -> dict[str, Any]:
+    answer = aws.clients["elbv2"].describe_load_balancer_attributes(LoadBalancerArn=resource.arn)
+    return {"Attributes": answer["Attributes"]}
+
+
+def _target_group(aws: Aws, resource: Resource) -> dict[str, Any]:
+    answer = aws.clients["elbv2"].describe_target_group_attributes(TargetGroupArn=resource.arn)
+    return {"Attributes": answer["Attributes"]}
+
+
+def _auto_scaling_group(aws: Aws, resource: Resource) -> dict[str, Any]:
+    autoscaling, name = aws.clients["autoscaling"], {"AutoScalingGroupName": resource.id}
+    policies = [
+        # The alarms of a target tracking policy are made by AWS and come and go with it.
+        {key: value for key, value in policy.items() if key != "Alarms"}
+        for policy in autoscaling.describe_policies(**name)["ScalingPolicies"]
+    ]
+    return {"LifecycleHooks": autoscaling.describe_lifecycle_hooks(**name)["LifecycleHooks"], "Policies": policies}
+
+
+def _distribution(aws: Aws, resource: Resource) -> dict[str, Any]:
+    return {"Config": aws.clients["cloudfront"].get_distribution_config(Id=resource.id)["DistributionConfig"]}
+
+
+def _function(aws: Aws, resource: Resource) -> dict[str, Any]:
+    code = _unless("NoSuchFunctionExists", aws.clients["cloudfront"].get_function, Name=resource.id, Stage="LIVE")
+    return {"LiveCode": hashlib.sha256(code["FunctionCode"].read()).hexdigest() if code else ""}
+
+
+def _certificate(aws: Aws, resource: Resource) -> dict[str, Any]:
+    region = resource.arn.split(":")[3]
+    client = aws.clients["acm" if region == aws.environment.region else "acm global"]
+    return dict(client.describe_certificate(CertificateArn=resource.arn)["Certificate"])
+
+
+def _topic(aws: Aws, resource: Resource) -> dict[str, Any]:
+    sns = aws.clients["sns"]
+    subscriptions = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=resource.arn)
+    return {
+        "Attributes": sns.get_topic_attributes(TopicArn=resource.arn)["Attributes"],
+        "Subscriptions": [
+            {"Protocol": item["Protocol"], "Endpoint": item["Endpoint"]}
+            for page in subscriptions
+            for item in page["Subscriptions"]
+        ],
+    }
+
+
+DETAILS: Mapping[str, Reader] = {
+    "ec2:vpc": _vpc,
+    "ec2:launch-template": _launch_template,
+    "ec2:instance": _instance,
+    "iam:role": _role,
+    "s3:bucket": _bucket,
+    "elasticloadbalancing:loadbalancer": _load_balancer,
+    "elasticloadbalancing:targetgroup": _target_group,
+    "autoscaling:autoScalingGroup": _auto_scaling_group,
+    "cloudfront:distribution": _distribution,
+    "cloudfront:function": _function,
+    "acm:certificate": _certificate,
+    "sns:topic": _topic,
+}
+"""By kind, what is read besides the list call. The other kinds' list calls say everything."""
