@@ -1,0 +1,105 @@
+"""Holds the keeper of the lock and of the history for as long as the playbook runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DOCUMENTATION = r"""
+name: keeper
+type: aggregate
+short_description: Releases the lock and writes the history at the end of a run
+description:
+  - Starts plugins/keeper.py when a task has taken the lock (role lock), and tells it at the end how the run went.
+  - It needs not be enabled, because a lock that nobody releases is worse than none.
+"""
+
+_LOCK_ACTION = "environment_lock"
+_ERROR_CHARACTERS = 300
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]
+    """Hears of the lock, of failures and of the end."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "keeper"
+    CALLBACK_NEEDS_ENABLED = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._error = ""
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Start the keeper once there is something to keep."""
+        order = result.result.get("order") if result.task.action == _LOCK_ACTION else None
+        if not order or self._keeper:
+            return
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-m", "plugins.keeper"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=sys.__stderr__,
+            # Ctrl-C is for the playbook; the keeper sees it by the end of its input.
+            start_new_session=True,
+        )
+        assert self._keeper.stdin and self._keeper.stdout
+        os.set_blocking(self._keeper.stdout.fileno(), False)
+        self._tell(order)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """Remember the first failure's message."""
+        if not ignore_errors and not self._error:
+            self._error = " ".join(str(result.result.get("msg", "")).split())[:_ERROR_CHARACTERS]
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """Remember it if it is the first."""
+        self.v2_runner_on_failed(result)
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        """Stop when the lock is lost: two runs at once is what it is there against."""
+        if not self._keeper:
+            return
+        assert self._keeper.stdout
+        lost = self._keeper.stdout.read()
+        if lost:
+            self._display.error(f"the lock is not ours any more, so this run stops here: {lost.decode().strip()}")
+            raise KeyboardInterrupt
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        """Say how it went, and wait until that is written and the lock is free."""
+        if not self._keeper:
+            return
+        assert self._keeper.stdin and self._keeper.stdout
+        of_hosts = [stats.summarize(host) for host in stats.processed]
+        failed = any(host["failures"] or host["unreachable"] for host in of_hosts)
+        changed = sum(host["changed"] for host in of_hosts)
+        self._tell(
+            {
+                "result": "failed" if failed else "ok",
+                "changed": changed,
+                **({"error": self._error} if failed else {}),
+            }
+        )
+        self._keeper.stdin.close()
+        self._keeper.wait()
+        self._keeper.stdout.close()
+        self._keeper = None
+
+    def _tell(self, what: dict[str, Any]) -> None:
+        assert self._keeper and self._keeper.stdin
+        try:
+            self._keeper.stdin.write(json.dumps(what, default=str).encode() + b"\n")
+            self._keeper.stdin.flush()
+        except BrokenPipeError:
+            self._display.warning("the keeper of the lock has ended; the lock will expire")

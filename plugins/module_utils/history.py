@@ -1,0 +1,101 @@
+"""What was changed in an environment, when and by whom: one small JSON object a run, in the bucket of releases.
+
+An object of its own for each record needs no read before the write, so that no record is lost to another.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+PREFIX = "audit/"
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SPAN = re.compile(r"(\d{1,6})([smhdw])")
+_SECRET = re.compile(r"secret|password|token|credential|private_key", re.IGNORECASE)
+_COLUMNS = ("when", "who", "verb", "from → to", "result", "took", "changed", "what")
+_WIDEST = 60
+_WORKERS = 8
+
+
+def moment(text: str, at: datetime | None = None) -> datetime:
+    """Read a point in time: ``90m``, ``2h``, ``7d`` ago, or ISO 8601 (UTC unless it says otherwise).
+
+    :raises ValueError: when ``text`` is neither.
+    """
+    span = _SPAN.fullmatch(text)
+    if span:
+        return (at or datetime.now(UTC)) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def given(variables: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Return what of ``-e`` may be kept: variables of the project whose name does not speak of a secret."""
+    return {name: variables[name] for name in sorted(set(known) & set(variables)) if not _SECRET.search(name)}
+
+
+def write_entry(s3: Any, bucket: str, entry: Mapping[str, Any]) -> str:
+    """Add a record, which has at least ``time`` (ISO 8601) and ``id``; return its key."""
+    time = moment(entry["time"]).astimezone(UTC)
+    key = f"{PREFIX}{time:%Y%m%dT%H%M%SZ}-{entry['id'][:12]}.json"
+    body = json.dumps(entry, sort_keys=True, default=str).encode()
+    s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
+    return key
+
+
+def read_entries(s3: Any, bucket: str, since: datetime | None, limit: int) -> list[dict[str, Any]]:
+    """Return the records, the oldest first.
+
+    :param since: leave out those before.
+    :param limit: how many of the newest to return.
+    """
+    arguments = {"Bucket": bucket, "Prefix": PREFIX}
+    if since:
+        # Keys begin with the time, so S3 itself can leave out the older ones.
+        arguments["StartAfter"] = f"{PREFIX}{since.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    keys = [
+        str(item["Key"])
+        for page in s3.get_paginator("list_objects_v2").paginate(**arguments)
+        for item in page.get("Contents", [])
+    ]
+
+    def read(key: str) -> dict[str, Any]:
+        entry: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return entry
+
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return list(pool.map(read, sorted(keys)[-limit:]))
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    old, new = str(entry.get("from") or ""), str(entry.get("to") or "")
+    arguments = " ".join(f"{name}={value}" for name, value in (entry.get("arguments") or {}).items())
+    what = " ".join(part for part in (entry.get("reason"), arguments, entry.get("error")) if part)
+    return (
+        str(entry.get("time", "")).replace("+00:00", "Z"),
+        str(entry.get("who", "")),
+        str(entry.get("verb", "")),
+        new if old == new else f"{old or '-'} → {new or '-'}",
+        str(entry.get("result", "")),
+        "" if entry.get("seconds") is None else f"{entry['seconds']:.0f} s",
+        "" if entry.get("changed") is None else str(entry["changed"]),
+        " ".join(what.split()),
+    )
+
+
+def table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the records as lines of a table."""
+    rows = [_COLUMNS, *map(_row, entries)]
+    cut = [[cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 1]}…" for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cut) for column in range(len(_COLUMNS))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cut]
+
+
+def before_last(values: Sequence[str]) -> str:
+    """Return the last value that is not the last one's; empty when there is none."""
+    return next((value for value in reversed(values) if value != values[-1]), "")

@@ -1,0 +1,127 @@
+"""An API without hosts for the verbs that operators use, and an environment of a few parts made in no time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+NAME = "vahanhelp-prod"
+PARAMETERS = "/vahanhelp/prod"
+BUCKET = f"{NAME}-releases-123456789012"
+TAGS = [{"Key": "vahana:app", "Value": "vahanhelp"}, {"Key": "vahana:env", "Value": "prod"}]
+RUN_SECONDS = 180
+
+
+@dataclass
+class Run:
+    """How a run ended, and what it printed."""
+
+    code: int
+    output: str
+
+
+class Account:
+    """An AWS account in a process of its own."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self._folder = folder
+
+    def client(self, service: str) -> Any:
+        """Return a client of the account: somebody who does not use this project."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="0-no-secret-0",
+        )
+
+    def reset(self) -> None:
+        """Empty the account."""
+        request = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
+        urllib.request.urlopen(request, timeout=60).close()
+
+    def writes(self) -> list[str]:
+        """Return which writes the API got since it was asked last."""
+        request = urllib.request.Request(f"{self.url}/vahana-lab/calls", method="DELETE")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            actions = json.load(answer)["actions"]
+        return [action["action"] for action in actions if action["kind"] == "write"]
+
+    def start(self, playbook: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a playbook, without hosts."""
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VAHANA_", "ANSIBLE_"))
+        }
+        return subprocess.Popen(
+            [
+                *(str(BIN / "ansible-playbook"), "-i", "inventories/lab", f"playbooks/{playbook}.yml"),
+                *("--limit", "localhost", "-e", f"identity_ssh_private_key_file={self._folder / 'key'}"),
+                *arguments,
+            ],
+            cwd=ROOT,
+            env={
+                **clean,
+                "PATH": f"{BIN}:{os.environ['PATH']}",
+                "VAHANA_LAB_ENDPOINT": self.url,
+                "ANSIBLE_NOCOLOR": "1",
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def play(self, playbook: str, *arguments: str, **environment: str) -> Run:
+        """Run a playbook, without hosts."""
+        with self.start(playbook, *arguments, **environment) as process:
+            output, _nothing = process.communicate(timeout=RUN_SECONDS)
+            return Run(process.returncode, output)
+
+    def objects(self, prefix: str = "") -> list[str]:
+        """Return the keys in the bucket of releases."""
+        found = self.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+        return [item["Key"] for item in found.get("Contents", [])]
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the records of the runs, the oldest first."""
+        s3 = self.client("s3")
+        return [json.loads(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()) for key in self.objects("audit/")]
+
+
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """Serve an account."""
+    with subprocess.Popen(
+        [str(BIN / "lab"), "serve", "--api-only", "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        url = server.stdout.readline().strip().removeprefix("ready: ")
+        yield Account(url, tmp_path_factory.mktemp("ops"))
+        server.terminate()
+
+
+@pytest.fixture
+def account(serving: Account) -> Account:
+    """Bring the account to an environment that is nothing but its tier and its bucket of releases."""
+    serving.reset()
+    s3 = serving.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": TAGS})
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    serving.writes()
+    return serving

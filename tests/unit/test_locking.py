@@ -1,0 +1,146 @@
+"""The lock: who gets it, who loses it, and that two can never have it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from plugins.module_utils import locking
+from plugins.module_utils.locking import Held, Holder, Lock, LockedError, LostError
+
+BUCKET = "vahanhelp-prod-releases-123456789012"
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "0-no-secret-0")
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        yield client
+
+
+def ours(reason: str = "") -> Holder:
+    return Holder.of_process(os.getpid(), "deploy", reason)
+
+
+def elsewhere() -> Holder:
+    return Holder("alice@laptop", "deploy", "Friday's release", machine="another boot", pid=1, started="1")
+
+
+def keys(s3: Any) -> list[str]:
+    return [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+
+def test_second_one_is_told_who_has_it(s3: Any) -> None:
+    lock = Lock(s3, BUCKET)
+    lock.take(elsewhere())
+    with pytest.raises(LockedError) as caught:
+        lock.take(ours())
+    assert str(caught.value).startswith("alice@laptop holds the lock since 20")
+    assert "for deploy (Friday's release), heard from " in str(caught.value)
+
+
+def test_taken_renewed_released_and_taken_again(s3: Any) -> None:
+    lock, holder = Lock(s3, BUCKET), ours()
+    etag, dead = lock.take(holder)
+    assert dead is None
+    for _beat in range(3):
+        etag = lock.renew(locking.asdict(holder), etag)
+    assert lock.release(etag)
+    assert keys(s3) == []
+    assert lock.read() is None
+    # A delete marker is its current version now.
+    lock.take(ours())
+    assert keys(s3) == ["lock.json"]
+
+
+def test_a_process_of_this_machine_that_ended_has_lost_it(s3: Any) -> None:
+    lock = Lock(s3, BUCKET)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        lock.take(Holder.of_process(process.pid, "site", ""))
+        with pytest.raises(LockedError):
+            lock.take(ours())
+        process.kill()
+    _etag, dead = lock.take(ours())
+    assert dead
+    assert dead.holder.verb == "site"
+
+
+def test_silence_of_another_machine_ends_its_lock(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, holder = Lock(s3, BUCKET), elsewhere()
+    etag, _dead = lock.take(holder)
+    read = Lock.read
+
+    def later(self: Lock) -> Held | None:
+        held = read(self)
+        return held and Held(held.holder, held.etag, held.silent + locking.EXPIRY_SECONDS)
+
+    monkeypatch.setattr(Lock, "read", later)
+    _etag, dead = lock.take(ours())
+    assert dead
+    assert dead.holder.who == "alice@laptop"
+    with pytest.raises(LostError, match="holds the lock since"):
+        lock.renew(locking.asdict(holder), etag)
+    # The end of the run that lost it takes nothing from the one that has it.
+    assert not lock.release(etag)
+    assert keys(s3) == ["lock.json"]
+
+
+def test_a_heartbeat_does_not_bring_a_broken_lock_back(s3: Any) -> None:
+    lock, holder = Lock(s3, BUCKET), ours()
+    etag, _dead = lock.take(holder)
+    held = lock.read()
+    assert held
+    assert lock.release(held.etag)
+    with pytest.raises(LostError, match="removed"):
+        lock.renew(locking.asdict(holder), etag)
+    assert keys(s3) == []
+
+
+def test_of_many_at_once_one_gets_it(s3: Any) -> None:
+    got: list[str] = []
+
+    def race() -> None:
+        with contextlib.suppress(LockedError):
+            got.append(Lock(s3, BUCKET).take(ours())[0])
+
+    threads = [threading.Thread(target=race) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 1
+
+
+def test_what_another_version_wrote_counts_as_a_lock(s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="lock.json", Body=b'{"owner": 1}')
+    with pytest.raises(LockedError, match="somebody holds the lock"):
+        Lock(s3, BUCKET).take(ours())
+
+
+@pytest.mark.parametrize(("to", "said"), [("nothing", []), ("1.0.0", ["the lock was removed"])])
+def test_only_destroy_takes_its_own_lock_away(monkeypatch: pytest.MonkeyPatch, to: str, said: list[str]) -> None:
+    from plugins import keeper
+
+    class Gone:
+        def renew(self, holder: Any, etag: str) -> str:
+            raise LostError("the lock was removed", removed=True)
+
+    heard: list[str] = []
+    answers = iter([[], [1]])
+    monkeypatch.setattr(keeper, "_say", heard.append)
+    monkeypatch.setattr(keeper.select, "select", lambda *_: (next(answers),))
+    order = {"etag": "a", "holder": {}, "record": {"to": to}}
+    assert keeper.keep(Gone(), order, 0.0) == ""  # type: ignore[arg-type]
+    assert heard == said
