@@ -1,7 +1,7 @@
 # What a person does. Everything else is a playbook: see README.md.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test down
+.PHONY: help demo test test-long down
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +13,11 @@ demo: ## Set up everything and run the basic tier on the lab; ends with a URL th
 
 test: ## Run every test: lint, units, roles on hosts, both tiers end to end
 	@scripts/setup test
-	@.venv/bin/pytest tests/lint tests/unit tests/molecule tests/lab
+	@.venv/bin/pytest -m "not long" -n 2 --no-loadscope-reorder
+
+test-long: ## What takes over an hour: the plan from every state, other versions of Ansible
+	@scripts/setup test
+	@.venv/bin/pytest -m long
 
 down: ## Stop the lab and leave nothing behind
 	@if [ -x .venv/bin/lab ]; then .venv/bin/lab down; else echo "nothing to stop: the lab was never set up here"; fi

@@ -27,6 +27,8 @@ from lab import image, podman, settings
 AWS_PORT = 5000
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 BOOT_TIMEOUT = 60
+BLACKHOLE_METRIC = "9998"
+"""Not the lab's, which takes the routes of its own metric for its own when it starts."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,9 @@ class Scenario:
         """Make the host and wait for its first boot."""
         image.ensure()
         # While the bridge is down, its addresses would otherwise leave by the default route.
-        subprocess.run(["ip", "route", "replace", "blackhole", str(self.subnet), "metric", "9999"], check=True)
+        subprocess.run(
+            ["ip", "route", "replace", "blackhole", str(self.subnet), "metric", BLACKHOLE_METRIC], check=True
+        )
         network = ["--disable-dns", "--subnet", str(self.subnet), "--gateway", self.gateway]
         podman.podman("network", "create", *network, self.name)
         key = self.directory / "id_ed25519"
@@ -153,7 +157,7 @@ class Scenario:
             self._aws_pid.unlink()
         podman.podman("rm", "--force", "--time", "0", "--ignore", self.name)
         podman.podman("network", "rm", "--force", self.name, check=False)
-        route = ["ip", "route", "del", "blackhole", str(self.subnet), "metric", "9999"]
+        route = ["ip", "route", "del", "blackhole", str(self.subnet), "metric", BLACKHOLE_METRIC]
         subprocess.run(route, check=False, stderr=subprocess.DEVNULL)
         (self.directory / "instance_config.yml").unlink(missing_ok=True)
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible import context
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
@@ -13,7 +14,8 @@ from ansible.utils.vars import load_extra_vars
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.inputs import CHECKED, Problem, check_inputs
-from plugins.module_utils.project import ROOT, knowledge, read_variables
+from plugins.module_utils.project import ROOT, knowledge, read_variables, verb_of
+from plugins.module_utils.verb_inputs import VERB_INPUTS, check_verb
 
 DOCUMENTATION = r"""
 module: validate_inputs
@@ -51,7 +53,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         variables = task_vars or {}
         extra = load_extra_vars(self._loader)
         values: dict[str, Any] = {}
-        for name in CHECKED:
+        for name in (*CHECKED, *VERB_INPUTS):
             if name in variables:
                 try:
                     values[name] = self._templar.template(variables[name])
@@ -65,10 +67,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         tier = str(values.get("tier", ""))
         sources = read_variables(ROOT, tier, load)[1]
         tiers = variables["tier_names"]
-        known = knowledge(ROOT, sources, tiers, extra)
+        known = knowledge(ROOT, sources, tiers, extra, verb_of(context.CLIARGS))
         if not tier:
             values.pop("tier", None)
-        problems = list(map(str, check_inputs(values, known)))
+        problems = list(map(str, [*check_inputs(values, known), *check_verb(values, known)]))
         if arguments["need_tier"] and not tier:
             name = f"{values.get('app_name')}-{values.get('deploy_env')}"
             choice = " or ".join(f"-e tier={built}" for built in known.built)

@@ -10,6 +10,7 @@ from typing import Any
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils import costs
+from plugins.module_utils.convergence import drift_lines
 from plugins.module_utils.summary import public_url, summary
 
 
@@ -23,9 +24,41 @@ def tier_cost(tier: Mapping[str, Any], prices: Mapping[str, Mapping[str, Any]]) 
     }
 
 
+def planned_cost(
+    stack: Mapping[str, Any], wanted: Mapping[str, Any], prices: Mapping[str, Mapping[str, Any]]
+) -> dict[str, float]:
+    """Return a month's cost in USD of what is there (``before``) and of what a run makes of it (``after``).
+
+    New alarms are not in ``after``: each costs ``alarm``.
+    """
+    volume = float(wanted["compute_volume_size"])
+    before = costs.bill(costs.stack_demands(stack, volume), prices)
+    after = costs.bill(costs.planned_demands(stack, wanted, volume), prices)
+    return {
+        "before": round(costs.total(before), 2),
+        "after": round(costs.total(after), 2),
+        "alarm": float(prices["alarm"]["usd"]),
+    }
+
+
+def plan_mismatch(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[str]:
+    """Say what differs between the fingerprints of what is there and of what a plan was made from."""
+    inputs = ["the inputs (variables, code, sources or keys)"] if found["inputs"] != planned["inputs"] else []
+    now, then = found["state"], planned["state"]
+    layers = sorted(layer for layer in {*now, *then} if now.get(layer) != then.get(layer))
+    return inputs + [f"the layer {layer or 'without a name'}" for layer in layers]
+
+
 class FilterModule:
     """The filters by name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return them."""
-        return {"public_url": public_url, "environment_summary": summary, "tier_cost": tier_cost}
+        return {
+            "public_url": public_url,
+            "environment_summary": summary,
+            "tier_cost": tier_cost,
+            "drift_lines": drift_lines,
+            "planned_cost": planned_cost,
+            "plan_mismatch": plan_mismatch,
+        }

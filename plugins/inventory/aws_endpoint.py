@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
+from ansible import context
 from ansible.errors import AnsibleError
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.template import Templar
@@ -20,7 +21,8 @@ from ansible.utils.vars import load_extra_vars
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.inputs import CHECKED, check_inputs
-from plugins.module_utils.project import ROOT, built_tiers, knowledge, read_variables
+from plugins.module_utils.project import ROOT, built_tiers, knowledge, read_variables, verb_of
+from plugins.module_utils.verb_inputs import VERB_INPUTS, check_verb
 
 if TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
@@ -171,14 +173,15 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         values, sources = read_variables(ROOT, tier if tier in built_tiers(ROOT, tiers) else "", load)
         templar = Templar(loader=loader, variables={**values, **extra})
         known: dict[str, Any] = {}
-        for name in CHECKED:
+        for name in (*CHECKED, *VERB_INPUTS):
             if name in extra or name in values:
                 try:
                     known[name] = templar.template(extra.get(name, values.get(name)))
                 except AnsibleError:
                     # Depends on what only the run will know (the deployed tier): preflight checks it then.
                     continue
-        problems = check_inputs(known, knowledge(ROOT, sources, tiers, extra))
+        about = knowledge(ROOT, sources, tiers, extra, verb_of(context.CLIARGS))
+        problems = [*check_inputs(known, about), *check_verb(known, about)]
         if problems:
             self._refuse(*map(str, problems))
         return known

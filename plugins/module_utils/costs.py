@@ -112,3 +112,36 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
     demands.append(Demand("alarm", owned.count("cloudwatch:alarm"), "alarm"))
     demands.append(Demand("hosted zone", 1 if stack["dns"]["zone_id"] else 0, "hosted zone"))
     return demands
+
+
+def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_gb: float) -> list[Demand]:
+    """Return what will be there when what is there has become what the tier's data asks for.
+
+    A group that scaling or a person has set keeps its size as far as the limits allow. Alarms are those that are there.
+
+    :param stack: as for :func:`stack_demands`.
+    :param wanted: the tier's data, as for :func:`tier_demands`, with the group's largest size.
+    """
+    layers = wanted["layers"]
+    group = wanted["compute_kind"] == "auto_scaling_group"
+    least, most = (int(wanted["compute_min_size"]), int(wanted["compute_max_size"])) if group else (1, 1)
+    count = min(max(len(stack["compute"]["instances"]), least), most)
+    owned = [entry for entry in stack["resources"] if entry["service"] != "secretsmanager"]
+    secrets = 2 if "database" in layers else 1
+    database = {
+        "identifier": "planned",
+        "instance_class": wanted["database_instance_class"],
+        "allocated_storage": wanted["database_allocated_storage"],
+        "multi_az": wanted["database_multi_az"],
+    }
+    return stack_demands(
+        {
+            **stack,
+            "compute": {"instances": [{"type": wanted["compute_instance_type"]}] * count},
+            "load_balancer": {"arn": "planned" if "load_balancer" in layers else stack["load_balancer"]["arn"]},
+            "network": {"public_subnet_ids": wanted["network_public_subnet_cidrs"]},
+            "database": database if "database" in layers else stack["database"],
+            "resources": [*owned, *[{"service": "secretsmanager", "type": "secret"}] * secrets],
+        },
+        volume_gb,
+    )

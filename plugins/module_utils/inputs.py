@@ -36,7 +36,7 @@ VARIABLE_LIKENESS = 0.8
 
 _NAME = re.compile(r"[a-z](?:-?[a-z0-9])*")
 _DOMAIN_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+RELEASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _SIZE = r"(?:nano|micro|small|medium|large|(?:\d{1,2})?xlarge|metal(?:-\d{1,2}xl)?)"
 _INSTANCE_TYPE = re.compile(rf"[a-z][a-z0-9-]*\d[a-z0-9-]*\.{_SIZE}")
 _INSTANCE_CLASS = re.compile(rf"db\.[a-z][a-z0-9-]*\d[a-z0-9-]*\.{_SIZE}")
@@ -67,6 +67,7 @@ class Knowledge:
     :param variables: every variable that the project reads.
     :param sources: file that sets a variable, by the variable's name.
     :param given: names given on the command line.
+    :param verb: name of the playbook that was called, e.g. ``deploy``.
     """
 
     tiers: Sequence[str]
@@ -75,6 +76,7 @@ class Knowledge:
     variables: Collection[str] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     given: Collection[str] = ()
+    verb: str = ""
 
     def where(self, name: str) -> str:
         """Say where a person finds the value of ``name``."""
@@ -186,7 +188,7 @@ def _domain(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
 
 def _release(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     release = str(values.get("release") or "")
-    if release and not _RELEASE.fullmatch(release):
+    if release and not RELEASE_NAME.fullmatch(release):
         yield Problem(
             "release",
             known.where("release"),
@@ -289,7 +291,7 @@ def _zones(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         )
 
 
-def _whole_number(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
     """Return a whole number given as such or as the text that ``-e name=value`` makes of it."""
     if isinstance(value, bool):
         return None
@@ -305,7 +307,7 @@ def _capacity(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         value = values.get(name, "")
         if value == "" or value is None:
             continue
-        number = _whole_number(value)
+        number = whole_number(value)
         if number is None or number < 0:
             yield Problem(name, known.where(name), f"'{value}' is not a number of instances", "give 0 or more")
         else:
@@ -355,7 +357,7 @@ def _ports(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         yield Problem(name, known.where(name), "is not a list of ports", f"""write -e '{{"{name}": [80, 443]}}'""")
         several = []
     for name, value in [*single, *(("network_load_balancer_ports", port) for port in several)]:
-        number = _whole_number(value)
+        number = whole_number(value)
         if number is None or not 1 <= number <= HIGHEST_PORT:
             yield Problem(name, known.where(name), f"'{value}' is not a port", f"give 1 to {HIGHEST_PORT}")
         elif number == SSH_PORT:
@@ -372,7 +374,7 @@ def _sizes(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     for name, (least, most, unit) in limits.items():
         if name not in values:
             continue
-        number = _whole_number(values[name])
+        number = whole_number(values[name])
         if number is None or not least <= number <= most:
             yield Problem(
                 name, known.where(name), f"'{values[name]}' is not possible", f"give {least} to {most} {unit}"

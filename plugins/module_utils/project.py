@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import contextlib
+import functools
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,9 @@ def read_variables(root: Path, tier: str, load: Callable[[str], Any]) -> tuple[d
     return values, sources
 
 
-def known_variables(root: Path) -> set[str]:
+# Kept, like region_names, because Ansible's tasks are forks of the process in which the inventory's guard asked first.
+@functools.cache
+def known_variables(root: Path) -> frozenset[str]:
     """Return the name of every variable that a group_vars file sets or a role takes."""
     names: set[str] = set()
     for path in (root / "group_vars").rglob("*.yml"):
@@ -48,7 +52,12 @@ def known_variables(root: Path) -> set[str]:
     for path in (root / "roles").glob("*/meta/argument_specs.yml"):
         for entry in _read(path).get("argument_specs", {}).values():
             names.update(entry.get("options", {}))
-    return names
+    return frozenset(names)
+
+
+def verb_variables(root: Path) -> frozenset[str]:
+    """Return the name of every variable that asks a single playbook for something, e.g. how long to wait."""
+    return frozenset(_read(root / "group_vars" / "all" / "verbs.yml"))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -58,27 +67,42 @@ def _read(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def knowledge(root: Path, sources: dict[str, str], tiers: Collection[str], given: Collection[str]) -> Knowledge:
-    """Gather what :func:`plugins.module_utils.inputs.check_inputs` has to know.
-
-    Region names come from botocore's own data, which needs no network.
-    """
+@functools.cache
+def region_names() -> frozenset[str]:
+    """Return the id of every AWS region, from botocore's own data, which needs no network."""
     import botocore.session
 
     # botocore reads its settings anew here: a profile that does not exist must not break a list of regions.
     session = botocore.session.Session(profile=None)
     session.set_config_variable("profile", None)
-    regions = {
+    return frozenset(
         region
         for partition in session.get_available_partitions()
         for region in session.get_available_regions("ec2", partition_name=partition)
-    }
-    variables = known_variables(root) if given else set[str]()
+    )
+
+
+def knowledge(
+    root: Path, sources: dict[str, str], tiers: Collection[str], given: Collection[str], verb: str = ""
+) -> Knowledge:
+    """Gather what :func:`plugins.module_utils.inputs.check_inputs` has to know."""
+    variables = known_variables(root) if given else frozenset[str]()
     return Knowledge(
         tiers=list(tiers),
         built=built_tiers(root, tiers),
-        regions=regions,
+        regions=region_names(),
         variables=variables,
         sources=sources,
         given=sorted(given),
+        verb=verb,
     )
+
+
+def verb_of(arguments: Mapping[str, Any]) -> str:
+    """Return the name of the playbook that was called, e.g. ``deploy``.
+
+    :param arguments: Ansible's command line (``ansible.context.CLIARGS``).
+    """
+    with contextlib.suppress(KeyError, IndexError, TypeError):
+        return Path(arguments["args"][0]).stem
+    return "ansible"

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def dotted(version: Version) -> str:
 
 def tool_problems(tools: Iterable[Tool]) -> list[str]:
     """Return one line for every tool that is missing or too old."""
-    return [problem for tool in tools if (problem := _tool_problem(tool))]
+    with ThreadPoolExecutor() as pool:
+        return [problem for problem in pool.map(_tool_problem, tools) if problem]
 
 
 def find_program(program: str) -> str | None:

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.ownership import owned_by
+from ansible.module_utils.planning import KNOWN_AFTER_APPLY
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
     ansible_dict_to_boto3_tag_list,
@@ -172,7 +173,9 @@ def ensure_present(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     if not found:
         diff = {"before": {}, "after": {"names": sorted(names), "validation": "DNS"}}
         if module.check_mode:
-            return {"changed": True, "arn": "", "status": "absent", "validation_records": [], "diff": diff}
+            # One for each name, of which only the run will know what they say.
+            records = [{"name": KNOWN_AFTER_APPLY, "type": "CNAME", "value": KNOWN_AFTER_APPLY}] * len(names)
+            return {"changed": True, "arn": "", "status": "absent", "validation_records": records, "diff": diff}
         arn = client.request_certificate(
             DomainName=domain,
             ValidationMethod="DNS",

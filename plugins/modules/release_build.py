@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.planning import is_planned
 from ansible.module_utils.release_artifact import (
     MANIFEST,
     RELEASE_NAME,
@@ -275,7 +276,7 @@ class Release:
         return None if local and digest and local.manifest.get("source") != digest else local
 
     def _published(self, version: str) -> dict[str, Any] | None:
-        if self._bucket is None:
+        if self._bucket is None or is_planned(self._bucket_name):
             return None
         try:
             manifest: dict[str, Any] | None = self._bucket.manifest(version)
@@ -289,6 +290,8 @@ class Release:
         return manifest
 
     def _missing(self, manifest: dict[str, Any]) -> list[str]:
+        if is_planned(self._bucket_name):
+            return sorted(self._sources())
         return self._bucket.missing(manifest) if self._bucket else []
 
     def _unknown(self, version: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible.module_utils.planning import is_planned
 from ansible.module_utils.release_artifact import ReleaseBucket, ReleaseError
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
@@ -220,14 +221,18 @@ def ensure(module: AnsibleAWSModule, releases: ReleaseBucket, frontend: Frontend
     """
     params = module.params
     version = params["version"]
+    nothing: dict[str, Any] = {"version": "", "files": [], "previous": []}
     try:
+        if is_planned([params["releases_bucket"], params["bucket"]]):
+            # Neither bucket is asked before the run has made both.
+            return result(version, nothing, ["index.html", RECORD], [], EVERYTHING if params["distribution_id"] else [])
         manifest = releases.manifest(version)
         live = frontend.record()
         etags = frontend.etags()
     except is_boto3_error_code("NoSuchBucket") as error:
         if not module.check_mode:
             raise ReleaseError(f"{error}; run playbooks/provision.yml, which makes the buckets") from error
-        manifest, live, etags = None, {"version": "", "files": [], "previous": []}, {}
+        manifest, live, etags = None, nothing, {}
     if manifest is None:
         if not module.check_mode:
             raise ReleaseError(f"there is no release '{version}' in s3://{params['releases_bucket']}; build it first")

@@ -150,8 +150,18 @@ def _readme_commands() -> list[str]:
 
 
 def test_a_second_run_changes_nothing(basic: Run) -> None:
-    again = playbook("site.yml", *TIER)
-    assert all(recap["changed"] == 0 and recap["failed"] == 0 for recap in again.recaps()), again.output[-6000:]
+    for arguments in ((), ("-e", "full=true")):
+        again = playbook("site.yml", *TIER, *arguments)
+        # The first of the two finds out by one look that there is nothing to do, the second task by task.
+        assert ("Nothing to do" in again.output) is (not arguments), again.output[-6000:]
+        assert all(recap["changed"] == 0 and recap["failed"] == 0 for recap in again.recaps()), again.output[-6000:]
+
+
+def test_the_plan_of_a_finished_tier_is_empty(basic: Run) -> None:
+    planned = playbook("playbooks/plan.yml", "-e", "full=true", check=False)
+    assert (planned.code, "nothing to do" in planned.output) == (0, True), planned.output[-6000:]
+    drift = playbook("playbooks/drift.yml", check=False)
+    assert drift.code == 0, drift.output
 
 
 def test_the_readmes_commands_answer(basic: Run) -> None:
@@ -212,6 +222,10 @@ def test_a_new_release_is_deployed(basic: Run, aws: Aws) -> None:
     assert {_call("GET", "/api/version")[1]["version"] for _ in range(8)} == {"my-second-release"}
     pointer = aws("ssm").get_parameter(Name="/vahanhelp/prod/release")["Parameter"]["Value"]
     assert pointer == "my-second-release"
+    # Not what the last complete run of site.yml left behind.
+    drift = playbook("playbooks/drift.yml", check=False)
+    assert drift.code == 2
+    assert "Value: " in drift.output and "→ my-second-release" in drift.output
 
 
 def test_destroy_keeps_a_final_snapshot_and_nothing_else(basic: Run, aws: Aws, before: dict[str, list[str]]) -> None:

@@ -12,12 +12,17 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+CHANGING = ("test_discover.py",)
+"""Tests that apply all of the lab's patches, beside those of the lab itself."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the lab's own tests last of the units: they change moto in this process, and nothing takes that back."""
+    """Put those last that change moto in this process as the lab does: nothing takes that back."""
     units = [number for number, item in enumerate(items) if item.path.is_relative_to(HERE)]
-    ordered = sorted((items[number] for number in units), key=lambda item: item.path.is_relative_to(HERE / "lab"))
+    ordered = sorted(
+        (items[number] for number in units),
+        key=lambda item: item.path.is_relative_to(HERE / "lab") or item.path.name in CHANGING,
+    )
     for number, item in zip(units, ordered, strict=True):
         items[number] = item
 

@@ -1,0 +1,36 @@
+"""Which tests may run at the same time: `make test` runs two processes, as many as a small machine has cores."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+HERE = Path(__file__).parent
+#: Folders whose tests share a fixture of the session.
+SHARING = ("tests/lab/", "tests/plan/", "tests/ops/")
+#: What takes longest begins first.
+ORDER = ("lab", "molecule", "lint", "plan", "ops", "unit")
+
+
+class Shares(LoadFileScheduling):  # type: ignore[misc]
+    """Keeps together what shares something that is made once: the lab, of which a machine has one, or an account."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return next((folder for folder in SHARING if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
+    """Tell pytest-xdist how to share the tests out."""
+    return Shares(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process begin with the lab and the other with molecule."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: ORDER.index(item.path.relative_to(HERE).parts[0]))
