@@ -24,6 +24,7 @@ class Shares(LoadFileScheduling):  # type: ignore[misc]
         return next((folder for folder in SHARING if file.startswith(folder)), file)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
     """Tell pytest-xdist how to share the tests out."""
     return Shares(config, log)

@@ -1,15 +1,20 @@
-"""S3: bucket policies whose conditions and principals count.
+"""S3: bucket policies whose conditions and principals count, and conditional writes of which one wins.
 
 moto reads the effect, action and resource of a statement only, so a policy that denies plain HTTP denies everything.
+It looks whether `If-Match` or `If-None-Match` holds and writes afterwards, so that of several at once many succeed.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
+from moto.s3.responses import S3Response
 
 # The lab's API speaks plain HTTP on loopback, and stands for AWS's, which speaks TLS.
 REQUEST = {"aws:securetransport": "true"}
@@ -46,6 +51,22 @@ def get_permission(bucket: Any, action: str, resource: str) -> Any:
     return IAMPolicy(json.dumps({**document, "Statement": statements})).is_action_permitted(action, resource)
 
 
+_writing = threading.RLock()
+
+
+def one_at_a_time(write: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Make a write of an object one step with the check of its condition."""
+
+    @functools.wraps(write)
+    def in_turn(response: Any) -> Any:
+        with _writing:
+            return write(response)
+
+    return in_turn
+
+
 def apply() -> None:
     """Put this into moto."""
     FakeBucket.get_permission = get_permission
+    S3Response.put_object = one_at_a_time(S3Response.put_object)
+    S3Response.delete_object = one_at_a_time(S3Response.delete_object)

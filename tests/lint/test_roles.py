@@ -13,12 +13,12 @@ ROLES = sorted(path for path in (Path(__file__).resolve().parents[2] / "roles").
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_argument_specs_equal_defaults(role: Path) -> None:
     specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
-    options = {name: option for spec in specs.values() for name, option in (spec.get("options") or {}).items()}
+    options = [item for spec in specs.values() for item in (spec.get("options") or {}).items()]
     defaults_file = role / "defaults/main.yml"
     defaults = set((yaml.safe_load(defaults_file.read_text()) if defaults_file.exists() else None) or {})
-    optional = {name for name, option in options.items() if not option.get("required")}
+    optional = {name for name, option in options if not option.get("required")}
     assert optional == defaults
-    assert all(option.get("description") for option in options.values())
+    assert all(option.get("description") for _, option in options)
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)

@@ -81,7 +81,7 @@ def test_unlock(account: Account) -> None:
     lock_by_alice(account)
     refused = account.play("unlock")
     assert refused.code != 0
-    assert "the lock stays, for its holder is alive" in refused.output
+    assert "the lock stays, for its holder is alive" in refused.output, refused.output
     assert account.objects() == ["lock.json"]
     done = account.play("unlock", "-e", f"confirm={NAME}", "-e", "reason='she went home'")
     assert done.code == 0, done.output

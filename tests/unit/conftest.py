@@ -1,4 +1,4 @@
-"""An AWS API of its own for tests that start programs."""
+"""AWS APIs for tests: stock moto in a process of its own, and an empty account of the lab in this one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto import mock_aws
+from moto.ec2.models import ec2_backends
 
 HERE = Path(__file__).parent
 CHANGING = ("test_discover.py",)
@@ -43,3 +45,21 @@ def moto_url() -> Iterator[str]:
             time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
         server.terminate()
+
+
+@pytest.fixture
+def lab_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty account in this process, of moto as the lab has it."""
+    from lab import moto_patches
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "lab")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    moto_patches.apply_all()
+    # Resetting Auto Scaling makes an EC2 backend again, after EC2's own turn, and the next reset passes it over: one
+    # that a test before this left has no images of the lab's.
+    ec2_backends.clear()
+    with mock_aws():
+        yield

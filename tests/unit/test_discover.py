@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from plugins.module_utils.discovery import EMPTY, Aws, Environment, Resource, assemble, discover, kind_of
 from tests.unit.flow import ROOT
 
 PROD = Environment("vahanhelp", "prod", "us-east-1")
+pytestmark = pytest.mark.usefixtures("lab_account")
 OURS = {**PROD.tags, "vahana:tier": "basic"}
-
-
-@pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Answer with moto and the lab's patches, which know the calls that moto lacks."""
-    from lab.moto_patches import apply_all
-
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    apply_all()
-    with mock_aws():
-        yield
 
 
 def pairs(tags: dict[str, str]) -> list[dict[str, str]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,21 +104,6 @@ def test_a_heartbeat_does_not_bring_a_broken_lock_back(s3: Any) -> None:
     with pytest.raises(LostError, match="removed"):
         lock.renew(locking.asdict(holder), etag)
     assert keys(s3) == []
-
-
-def test_of_many_at_once_one_gets_it(s3: Any) -> None:
-    got: list[str] = []
-
-    def race() -> None:
-        with contextlib.suppress(LockedError):
-            got.append(Lock(s3, BUCKET).take(ours())[0])
-
-    threads = [threading.Thread(target=race) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(got) == 1
 
 
 def test_what_another_version_wrote_counts_as_a_lock(s3: Any) -> None:

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ipaddress import IPv4Network
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
-from lab import machine, moto_patches
+from lab import machine
 
 REGION = "us-east-1"
 
 
 @pytest.fixture(autouse=True)
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """moto as the lab has it, with nothing in it, on a machine that has one network."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "lab")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
+def account(lab_account: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty account on a machine that has one network."""
     monkeypatch.setattr(machine, "networks", lambda: {IPv4Network("192.0.2.0/24"): "route to 192.0.2.0/24 dev eth0"})
-    moto_patches.apply_all()
-    with mock_aws():
-        yield
 
 
 @pytest.fixture

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 from dnslib import QTYPE, RCODE, DNSRecord
-from moto import mock_aws
 from moto.ec2.models import ec2_backends
 
-from lab import dns, entries, interfaces, moto_patches, names, settings
+from lab import dns, entries, interfaces, names, settings
 from lab.reconcilers import load_balancers
 
 REGION = "us-east-1"
-
-
-@pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty account in this process."""
-    for name, value in {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab"}.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    moto_patches.apply_all()
-    with mock_aws():
-        yield
 
 
 def client(service: str) -> Any:

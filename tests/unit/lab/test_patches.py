@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
-
-from lab import moto_patches
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 TAGS = [{"Key": "vahana:app", "Value": "trial"}]
 CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 FUNCTION = b"function handler(event) { return event.request; }"
-
-
-@pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty account in this process."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "lab",
-        "AWS_SECRET_ACCESS_KEY": "lab",
-        "AWS_DEFAULT_REGION": REGION,
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    moto_patches.apply_all()
-    with mock_aws():
-        yield
 
 
 def client(service: str, region: str = REGION) -> Any:
