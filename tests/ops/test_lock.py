@@ -52,6 +52,8 @@ def test_the_second_run_is_told_who_and_why_and_stops(account: Account) -> None:
     lock_by_alice(account)
     # A plan needs no lock.
     assert account.play(*CHANGE, "--check").code == 0
+    # Heard from just now, however long that took.
+    lock_by_alice(account)
     stopped = account.play(*CHANGE)
     assert stopped.code != 0
     assert (

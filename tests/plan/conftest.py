@@ -30,7 +30,13 @@ class Run:
     code: int
     output: str
     entries: list[dict[str, Any]]
-    writes: list[str]
+    calls: list[dict[str, Any]]
+    """Of each action of the API: service, action, kind (read or write), count."""
+
+    @property
+    def writes(self) -> list[str]:
+        """The writes that the API got."""
+        return [call["action"] for call in self.calls if call["kind"] == "write"]
 
     @property
     def changed(self) -> set[Change]:
@@ -72,18 +78,25 @@ class Account:
             aws_secret_access_key="0-no-secret-0",
         )
 
-    def writes(self) -> list[str]:
-        """Return which writes the API got since it was asked last."""
+    def calls(self) -> list[dict[str, Any]]:
+        """Return which calls the API got since it was asked last."""
         request = urllib.request.Request(f"{self.url}/vahana-lab/calls", method="DELETE")
         with urllib.request.urlopen(request, timeout=30) as answer:
-            actions = json.load(answer)["actions"]
-        return [action["action"] for action in actions if action["kind"] == "write"]
+            actions: list[dict[str, Any]] = json.load(answer)["actions"]
+        return actions
 
-    def play(self, tier: str, *arguments: str, playbook: str = "playbooks/provision.yml", stop_after: int = 0) -> Run:
+    def play(
+        self,
+        tier: str,
+        *arguments: str,
+        playbook: str = "playbooks/provision.yml",
+        stop_after: int = 0,
+        warm_worker: bool = True,
+    ) -> Run:
         """Run a playbook for a tier, without hosts."""
         noted = self._folder / "changed.jsonl"
         noted.unlink(missing_ok=True)
-        self.writes()
+        self.calls()
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VAHANA_", "ANSIBLE_"))
         }
@@ -103,6 +116,7 @@ class Account:
                 "ANSIBLE_CALLBACKS_ENABLED": "warm_worker,changed_tasks",
                 "CHANGED_TASKS": str(noted),
                 "CHANGED_TASKS_STOP_AFTER": str(stop_after),
+                "VAHANA_WARM_WORKER": str(warm_worker).lower(),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -112,7 +126,7 @@ class Account:
             check=False,
         )
         lines = noted.read_text().splitlines() if noted.exists() else []
-        return Run(done.returncode, done.stdout, [json.loads(line) for line in lines], self.writes())
+        return Run(done.returncode, done.stdout, [json.loads(line) for line in lines], self.calls())
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,9 @@ def test_a_plan_of_an_empty_account_binds_one_run(account: Account, tmp_path: Pa
     """Code 2 for changes; the run that carries the plan out begins once, and not again."""
     account.load("empty")
     kept = tmp_path / "plan.json"
-    planned = account.play("minimal", "-e", f"out={kept}", playbook=PLAN)
+    # A key that no test before this has made.
+    key = ("-e", f"ssh_private_key_file={tmp_path / 'key'}")
+    planned = account.play("minimal", *key, "-e", f"out={kept}", playbook=PLAN)
     assert planned.code == 2, planned.output
     assert planned.writes == []
     assert "+ create  network      VPC vahanhelp-prod-vpc" in planned.output
@@ -22,9 +24,9 @@ def test_a_plan_of_an_empty_account_binds_one_run(account: Account, tmp_path: Pa
     data = json.loads(kept.read_text())
     assert data["counts"]["create"] == len(data["changes"])
 
-    ran = account.play("minimal", "-e", f"plan={kept}")
+    ran = account.play("minimal", *key, "-e", f"plan={kept}")
     assert ran.code == 0, ran.output[-3000:]
-    again = account.play("minimal", "-e", f"plan={kept}")
+    again = account.play("minimal", *key, "-e", f"plan={kept}")
     assert again.code != 0
     # The lock, taken and given back, and nothing else.
     assert again.writes == ["DeleteObject", "PutObject"]
@@ -32,10 +34,10 @@ def test_a_plan_of_an_empty_account_binds_one_run(account: Account, tmp_path: Pa
     assert "was not made from what is there now: the inputs (variables, code, sources or keys), " in again.output
     assert "the layer compute, " in again.output
 
-    settled = account.play("minimal", "--tags", "network", playbook=PLAN)
+    settled = account.play("minimal", *key, "--tags", "network", playbook=PLAN)
     assert settled.code == 0, settled.output
     assert "vahanhelp-prod, tier minimal in us-east-1: nothing to do" in settled.output
-    printed = account.play("minimal", "--tags", "network", "-e", "plan_format=json", playbook=PLAN)
+    printed = account.play("minimal", *key, "--tags", "network", "-e", "plan_format=json", playbook=PLAN)
     assert json.loads(printed.output[printed.output.index("{") :])["changes"] == []
 
 

@@ -101,6 +101,42 @@ def test_the_results_are_those_of_ansibles_own_way(api: None, tmp_path: Path) ->
     _both_ways(tmp_path)
 
 
+def test_hosts_at_the_same_time_do_not_mix(api: None, tmp_path: Path) -> None:
+    """Six hosts, three forks: each module has the variables and the environment of its own host."""
+    hosts = [f"h{number}" for number in range(6)]
+    book = tmp_path / "play.yml"
+    book.write_text(
+        """
+- hosts: all
+  gather_facts: false
+  connection: local
+  tasks:
+    - amazon.aws.ec2_vpc_net: {name: "{{ prefix }}-{{ inventory_hostname }}", cidr_block: 10.79.0.0/16}
+      environment: {AWS_DEFAULT_REGION: "{{ ['us-east-1', 'eu-west-1'][inventory_hostname[1:] | int % 2] }}"}
+      register: vpc
+    - amazon.aws.ec2_vpc_net_info: {vpc_ids: ["{{ vpc.vpc.id }}"]}
+      environment: {AWS_DEFAULT_REGION: "{{ ['us-east-1', 'eu-west-1'][inventory_hostname[1:] | int % 2] }}"}
+      register: seen
+    - ansible.builtin.assert:
+        that: seen.vpcs | map(attribute='tags.Name') | list == [prefix ~ '-' ~ inventory_hostname]
+"""
+    )
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    variables = ("-e", f"prefix={tmp_path.name}", "-e", f"ansible_python_interpreter={sys.executable}")
+    run = subprocess.run(
+        [program, "-i", ",".join(hosts), "-f", "3", *variables, str(book)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr
+    assert len(re.findall(r"h\d +: ok=3 +changed=1 ", run.stdout)) == len(hosts)
+    assert _servers() == []
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("minor", ["2.19", "2.20"])
 def test_other_versions_of_ansible(api: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minor: str) -> None:
