@@ -23,6 +23,14 @@ STUCK = (
     "storage-full",
 )
 SECONDS_A_MINUTE = 60
+#: How long small instances usually are in a status that one waits in: what operators commonly see.
+USUAL = {
+    "backing-up": "2 to 4 min",
+    "creating": "8 to 15 min",
+    "deleting": "4 to 8 min",
+    "modifying": "1 to 10 min",
+    "rebooting": "30 to 90 s",
+}
 
 display = Display()
 
@@ -92,7 +100,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types,
                     "Run the same command again to go on waiting."
                 )
             if status != reported_status or now - reported_at >= args["report_seconds"]:
-                display.display(f"database {name}: {status} ({elapsed(now - started)})")
+                usual = f"; usually {USUAL[status]}" if status in USUAL else ""
+                display.display(f"database {name}: {status} ({elapsed(now - started)}{usual})")
                 reported_at, reported_status = now, status
             time.sleep(args["poll_seconds"])
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ from ansible import constants
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
 if TYPE_CHECKING:
+    from ansible.executor.stats import AggregateStats
     from ansible.executor.task_result import CallbackTaskResult
     from ansible.playbook import Playbook
     from ansible.playbook.included_file import IncludedFile
+    from ansible.playbook.task import Task
 
 DOCUMENTATION = r"""
 name: vahana
@@ -26,6 +29,7 @@ description:
   - Prints a line for each task that changed something, and for each that failed its message alone, line by line.
   - Tasks that found everything as it should be are counted in the recap and not shown.
   - Messages of C(debug) are printed as they are.
+  - While a task lasts whose vars have one that ends in C(_usual), it says twice a minute how long that usually takes.
   - With C(-v) or more it prints exactly what the default callback does.
 extends_documentation_fragment:
   - default_callback
@@ -36,6 +40,7 @@ PLAN = Path(__file__).resolve().parents[2] / "playbooks/plan.yml"
 #: How much of a failed program's last words is shown.
 _LAST_LINES = 50
 _WAIT_LINE_SECONDS = 30
+_USUAL = "_usual"
 
 
 def message_lines(result: Mapping[str, Any]) -> Iterator[str]:
@@ -54,6 +59,25 @@ def message_lines(result: Mapping[str, Any]) -> Iterator[str]:
             return
 
 
+class _Wait:
+    """Says every half minute what is waited for, since when, and how long that usually takes."""
+
+    def __init__(self, say: Callable[[str], None], name: str, usual: str) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(say, name, usual), daemon=True)
+        self._thread.start()
+
+    def _run(self, say: Callable[[str], None], name: str, usual: str) -> None:
+        began = time.monotonic()
+        while not self._over.wait(_WAIT_LINE_SECONDS):
+            say(f"waiting: {name} ({time.monotonic() - began:.0f} s; usually {usual})")
+
+    def end(self) -> None:
+        """Say no more."""
+        self._over.set()
+        self._thread.join()
+
+
 class CallbackModule(DefaultCallback):  # type: ignore[misc]
     """The default callback with other words for what happened."""
 
@@ -65,6 +89,8 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         super().__init__()
         #: Of each task that is tried again: when that began and when a line was last printed, in seconds.
         self._waits: dict[str, tuple[float, float]] = {}
+        #: The task that takes long, if one runs.
+        self._wait: _Wait | None = None
 
     def v2_playbook_on_start(self, playbook: Playbook) -> None:
         """Become a dry run, with the callback that prints it, where the playbook is the plan."""
@@ -80,6 +106,24 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
                 {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "plan"},
             )
         super().v2_playbook_on_start(playbook)
+
+    def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
+        """Begin to say what is waited for, if that is known to take long."""
+        self._end_wait()
+        usual = next((str(value) for name, value in task.vars.items() if name.endswith(_USUAL)), "")
+        if usual and self._plain:
+            self._wait = _Wait(self._display.display, task.get_name().strip(), usual)
+        super().v2_playbook_on_task_start(task, is_conditional)
+
+    def v2_playbook_on_stats(self, stats: AggregateStats) -> None:
+        """Print the recap."""
+        self._end_wait()
+        super().v2_playbook_on_stats(stats)
+
+    def _end_wait(self) -> None:
+        if self._wait:
+            self._wait.end()
+            self._wait = None
 
     @property
     def _plain(self) -> bool:
@@ -109,6 +153,8 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         """Say what is waited for and since when, at first and then every half minute."""
         if not self._plain:
             super().v2_runner_retry(result)
+            return
+        if self._wait:
             return
         now = time.monotonic()
         began, said = self._waits.get(result.task._uuid, (now, now - _WAIT_LINE_SECONDS))

@@ -85,10 +85,10 @@ def test_waits_until_available_and_tells_how_long_it_takes(
     assert not result["changed"] and result["waited_seconds"] == 85
     assert result["instance"]["db_instance_status"] == "available" and result["instance"]["endpoint"]["address"]
     assert said == [
-        f"database {NAME}: creating (0 s)",
-        f"database {NAME}: creating (30 s)",
-        f"database {NAME}: creating (1 min 00 s)",
-        f"database {NAME}: backing-up (1 min 15 s)",
+        f"database {NAME}: creating (0 s; usually 8 to 15 min)",
+        f"database {NAME}: creating (30 s; usually 8 to 15 min)",
+        f"database {NAME}: creating (1 min 00 s; usually 8 to 15 min)",
+        f"database {NAME}: backing-up (1 min 15 s; usually 2 to 4 min)",
     ]
 
 
