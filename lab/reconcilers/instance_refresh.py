@@ -20,6 +20,7 @@ PATIENCE_SECONDS = 3600
 
 LEAVING = ("Terminating", "Terminating:Wait", "Terminating:Proceed")
 COUNTED = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
+UNAVAILABLE = "Waiting for remaining instances to be available. For example: {} is not healthy yet."
 WARMING = "Waiting for instances to warm up before continuing. For example: {} is warming up."
 
 
@@ -154,7 +155,7 @@ class Step:
         elif behind and behind.lifecycle_state == "InService" and self._serves(behind):
             refresh.status_reason = WARMING.format(behind.instance_id)
         elif behind:
-            refresh.status_reason = f"Waiting for remaining instances to be available. For example: {behind.instance_id} is not healthy yet."
+            refresh.status_reason = UNAVAILABLE.format(behind.instance_id)
         else:
             refresh.status_reason = None
 

@@ -21,7 +21,7 @@ from lab.reconcilers.base import Reconciler
 from lab.reconcilers.waits import Waits
 
 FAULT_TAG = "vahana-lab:launch"
-"""An instance with this tag and the value `abandon` abandons its launch, as a host does whose release does not start."""
+"""An instance with this tag and the value `abandon` abandons its launch, as one whose release does not start."""
 ROUNDS = 50
 """Steps after which it must be settled: a group's launch takes about six."""
 
