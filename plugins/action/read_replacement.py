@@ -51,6 +51,10 @@ approved:
   description: The approved release; empty when there is none.
   returned: success
   type: str
+launch_template_id:
+  description: Id of the group's launch template.
+  returned: success
+  type: str
 version:
   description: Number of the group's launch template version.
   returned: success
@@ -142,6 +146,7 @@ def read(region: str, name: str, parameter: str) -> dict[str, Any]:
     )
     return {
         "approved": approved,
+        "launch_template_id": template,
         "version": version,
         "instances": [
             {

@@ -72,8 +72,8 @@ def numbered(group: Mapping[str, Any]) -> tuple[str, str]:
     version = str(template.get("Version") or "$Default")
     if not template.get("LaunchTemplateId") or not _NUMBER.fullmatch(version):
         raise ReplacementError(
-            f"the group {group['AutoScalingGroupName']} starts instances from version {version} of its launch template; "
-            "nothing can be rolled back to a version without a number: run site.yml, which gives it one"
+            f"the group {group['AutoScalingGroupName']} starts instances from version {version} of its launch "
+            "template; nothing can be rolled back to a version without a number: run site.yml, which gives it one"
         )
     return template["LaunchTemplateId"], version
 
