@@ -21,7 +21,6 @@ from plugins.module_utils.replacement import (
     describe_versions,
     desired_version,
     last_refresh,
-    numbered,
     pins_of,
     words,
 )
@@ -56,7 +55,7 @@ launch_template_id:
   returned: success
   type: str
 version:
-  description: Number of the group's launch template version.
+  description: Version of its launch template that the group has.
   returned: success
   type: str
 instances:
@@ -126,12 +125,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 def read(region: str, name: str, parameter: str) -> dict[str, Any]:
     """Return the module's results.
 
-    :raises ReplacementError: the group is not there, or no numbered version of a launch template makes its instances.
+    :raises ReplacementError: the group is not there, or has no launch template.
     """
     autoscaling = boto3.client("autoscaling", region_name=region)
     ec2, ssm = boto3.client("ec2", region_name=region), boto3.client("ssm", region_name=region)
     group = describe_group(autoscaling, name)
-    template, version = numbered(group)
+    specification = group.get("LaunchTemplate") or {}
+    template, version = specification.get("LaunchTemplateId", ""), str(specification.get("Version") or "$Default")
+    if not template:
+        raise ReplacementError(f"the group {name} has no launch template: run site.yml, which gives it one")
     versions = describe_versions(ec2, template)
     refresh = last_refresh(autoscaling, name)
     active = refresh.get("Status") in ACTIVE

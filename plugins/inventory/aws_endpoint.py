@@ -127,7 +127,7 @@ def lab_answers(url: str) -> bool:
 
 
 def rename_words(given: dict[str, Any]) -> None:
-    """Give what a person wrote with ``-e`` the names of variables, in place, where Ansible keeps the word for itself."""
+    """Give what a person wrote with ``-e`` another name, in place, where Ansible keeps the word for itself."""
     for word, name in WORDS.items():
         if word in given:
             given[name] = given.pop(word)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -126,6 +127,16 @@ class Fleet:
         assert self.versions() == list(versions)
         assert "lock.json" not in self.account.objects()
 
+    def wait(self) -> None:
+        """Wait until no refresh goes on."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            found = self.api.describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"]
+            if found[0]["Status"] == "Successful":
+                return
+            time.sleep(0.2)
+        raise AssertionError(found)
+
     def abandon(self) -> None:
         """Let instances of a new version 2, and those made from it, never come into service."""
         fault = {"ResourceType": "instance", "Tags": [{"Key": "vahana-lab:launch", "Value": "abandon"}]}
@@ -148,9 +159,9 @@ def test_every_instance_is_replaced_and_the_pointer_moves_last(fleet: Fleet) -> 
     assert planned.code == 0, planned.output
     assert fleet.account.writes() == []
 
-    done = fleet.account.play(*REPLACE, "-e", "release=2.0.0")
+    done = fleet.account.play(*REPLACE, "-e", "release=2.0.0", "-e", "replacement_instance_warmup=1")
     assert done.code == 0, done.output
-    assert f"refresh {GROUP}: " in done.output
+    assert f"refresh {GROUP}: InProgress, 50 %, 1 to go" in done.output
     assert set(fleet.instances().values()) == {"2.0.0"}
     assert not fleet.first.keys() & fleet.instances().keys()
     assert fleet.approved() == "2.0.0"
@@ -172,6 +183,31 @@ def test_every_instance_is_replaced_and_the_pointer_moves_last(fleet: Fleet) -> 
     assert again.code == 0, again.output
     assert "changed=0" in again.output
     assert [name for name in fleet.account.writes() if "Object" not in name] == []
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_run_that_was_killed_is_finished_by_the_next(fleet: Fleet, ended: bool) -> None:
+    """Killed while the refresh goes on, or after it: the next run knows of it from AWS alone."""
+    killed = fleet.account.start(
+        *REPLACE, "-e", "release=2.0.0", "-e", f"replacement_instance_warmup={1 if ended else 5}"
+    )
+    with killed as process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith(f"refresh {GROUP}: "):
+                process.kill()
+                break
+    if ended:
+        fleet.wait()
+        assert fleet.group()["LaunchTemplate"]["Version"] == "2"
+    assert fleet.approved() == "1.0.0"
+    done = fleet.account.play(*REPLACE, "-e", "release=2.0.0")
+    assert done.code == 0, done.output
+    assert "an earlier replacement was interrupted (release 2.0.0; " in done.output
+    assert set(fleet.instances().values()) == {"2.0.0"}
+    assert fleet.approved() == "2.0.0"
+    fleet.assert_nothing_is_left(1)
+    assert len(fleet.api.describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"]) == 1
 
 
 def test_instances_that_do_not_come_into_service_are_rolled_back(fleet: Fleet) -> None:
