@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from typing import Any
 
@@ -214,8 +215,13 @@ def test_instances_that_do_not_come_into_service_are_rolled_back(fleet: Fleet) -
     fleet.abandon()
     done = fleet.account.play(*REPLACE, "-e", "release=2.0.0")
     assert done.code != 0, done.output
-    assert f"error: Release 2.0.0 is not in service on {GROUP}: 2 of the new instances failed" in done.output
-    assert "Instance failed to complete user's Lifecycle Action" in done.output
+    assert re.search(
+        rf"error: Release 2\.0\.0 is not in service on {GROUP}: \d+ of the new instances failed; Rollback initiated by"
+        r" user \(the refresh ended as RollbackSuccessful\)\n",
+        done.output,
+    ), done.output
+    assert re.search(r"error: i-[0-9a-f]+: Instance failed to complete user's Lifecycle Action", done.output)
+    assert "error: 1.0.0 serves." in done.output
     assert fleet.instances() == fleet.first
     assert fleet.approved() == "1.0.0"
     fleet.assert_nothing_is_left(1, 2)
