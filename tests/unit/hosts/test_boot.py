@@ -107,7 +107,12 @@ def test_a_later_boot_takes_the_approved_release(
     pinned = dataclasses.replace(boot, release="2.0.0")
     monkeypatch.setattr(backend_boot.Boot, "load", lambda path: pinned)
     monkeypatch.setattr(backend_boot.Launch, "is_answered", lambda self: answered)
-    monkeypatch.setattr(backend_boot, "boot_up", lambda host, boot, *rest: str(booted.append(boot.release)))
+
+    def boot_up(host: Host, boot: Boot, *rest: object) -> str:
+        booted.append(boot.release)
+        return "any"
+
+    monkeypatch.setattr(backend_boot, "boot_up", boot_up)
     assert backend_boot.main() == 0
     assert booted == [release]
 
