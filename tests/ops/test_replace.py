@@ -211,6 +211,23 @@ def test_a_run_that_was_killed_is_finished_by_the_next(fleet: Fleet, ended: bool
     assert len(fleet.api.describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"]) == 1
 
 
+def test_a_refresh_that_was_cancelled_leaves_no_release_that_is_not_approved(fleet: Fleet) -> None:
+    """AWS does not roll back what was cancelled: the next run does, whatever it was asked for."""
+    with fleet.account.start(*REPLACE, "-e", "release=2.0.0", "-e", "replacement_instance_warmup=3") as process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith(f"refresh {GROUP}: InProgress, 50 %"):
+                process.kill()
+                break
+    fleet.api.cancel_instance_refresh(AutoScalingGroupName=GROUP)
+    assert "2.0.0" in fleet.instances().values()
+    done = fleet.account.play(*REPLACE, "-e", "release=1.0.0")
+    assert done.code == 0, done.output
+    assert list(fleet.instances().values()) == ["", ""]
+    assert fleet.approved() == "1.0.0"
+    fleet.assert_nothing_is_left(1)
+
+
 def test_instances_that_do_not_come_into_service_are_rolled_back(fleet: Fleet) -> None:
     fleet.abandon()
     done = fleet.account.play(*REPLACE, "-e", "release=2.0.0")
