@@ -186,7 +186,7 @@ def test_every_instance_is_replaced_and_the_pointer_moves_last(fleet: Fleet) -> 
     assert [name for name in fleet.account.writes() if "Object" not in name] == []
 
 
-@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("ended", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_run_that_was_killed_is_finished_by_the_next(fleet: Fleet, ended: bool) -> None:
     """Killed while the refresh goes on, or after it: the next run knows of it from AWS alone."""
     killed = fleet.account.start(
@@ -211,6 +211,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(fleet: Fleet, ended: bool
     assert len(fleet.api.describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"]) == 1
 
 
+@pytest.mark.long
 def test_a_refresh_that_was_cancelled_leaves_no_release_that_is_not_approved(fleet: Fleet) -> None:
     """AWS does not roll back what was cancelled: the next run does, whatever it was asked for."""
     with fleet.account.start(*REPLACE, "-e", "release=2.0.0", "-e", "replacement_instance_warmup=3") as process:
