@@ -90,7 +90,12 @@ def _now() -> str:
     return str(utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-def _group(backend: Any, name: str) -> Any:
+def find_group(backend: Any, name: str) -> Any:
+    """The group of a name.
+
+    Raises:
+        ValidationError: there is none.
+    """
     if name not in backend.autoscaling_groups:
         raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
     return backend.autoscaling_groups[name]
@@ -183,7 +188,7 @@ def create_auto_scaling_group(response: Any) -> Any:
 
 def update_auto_scaling_group(response: Any) -> Any:
     """Handle UpdateAutoScalingGroup, with the fields that moto leaves out."""
-    group = _group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
+    group = find_group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
     before = group.desired_capacity
     result = _update_group(response)
     for parameter, attribute in (
@@ -204,7 +209,7 @@ def update_auto_scaling_group(response: Any) -> Any:
 
 def set_group_capacity(backend: Any, group_name: str, desired_capacity: int | None) -> None:
     """Record a group's desired capacity, which its bounds must allow."""
-    group = _group(backend, group_name)
+    group = find_group(backend, group_name)
     _check_bounds(group.min_size, desired_capacity, group.max_size)
     group.cause = (
         "a user request explicitly set group desired capacity changing the desired capacity"
@@ -216,7 +221,7 @@ def set_group_capacity(backend: Any, group_name: str, desired_capacity: int | No
 def delete_auto_scaling_group(response: Any) -> EmptyResult:
     """Handle DeleteAutoScalingGroup: with ForceDelete the group goes once its instances are terminated."""
     backend, name = response.autoscaling_backend, response._get_param("AutoScalingGroupName")
-    group = _group(backend, name)
+    group = find_group(backend, name)
     if group.instance_states and not response._get_bool_param("ForceDelete", False):
         raise AutoscalingClientError(
             "ResourceInUse",
@@ -249,7 +254,7 @@ def refuse_launch_configuration(response: Any) -> Any:
 
 def disable_metrics_collection(response: Any) -> EmptyResult:
     """Handle DisableMetricsCollection; without names it ends all."""
-    group = _group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
+    group = find_group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
     ended = response._get_param("Metrics", []) or group.metrics
     group.metrics = [metric for metric in group.metrics if metric not in ended]
     return EmptyResult()
@@ -310,7 +315,7 @@ def enter_standby_instances(backend: Any, group_name: str, instance_ids: list[st
 
 
 def _leave_targets(backend: Any, group_name: str, instance_ids: list[str]) -> None:
-    group = _group(backend, group_name)
+    group = find_group(backend, group_name)
     for state in group.instance_states:
         if state.instance_id in instance_ids:
             deregister(group, state, set(state.targets))
@@ -333,7 +338,7 @@ def describe_scaling_activities(response: Any) -> ActionResult:
 def put_lifecycle_hook(response: Any) -> EmptyResult:
     """Handle PutLifecycleHook; what a call leaves out keeps its value."""
     backend, name = response.autoscaling_backend, response._get_param("LifecycleHookName")
-    group = _group(backend, response._get_param("AutoScalingGroupName"))
+    group = find_group(backend, response._get_param("AutoScalingGroupName"))
     old = next(iter(backend.describe_lifecycle_hooks(group.name, [name])), None)
     transition = response._get_param("LifecycleTransition") or (old and old.lifecycle_transition)
     timeout = response._get_int_param("HeartbeatTimeout") or (old.heartbeat_timeout if old else HEARTBEAT_DEFAULT)
@@ -396,7 +401,7 @@ def record_lifecycle_action_heartbeat(response: Any) -> EmptyResult:
 
 def _waiting(response: Any) -> Action:
     """The action that a call names by instance or by token."""
-    group = _group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
+    group = find_group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
     hook = response._get_param("LifecycleHookName")
     instance_id, token = response._get_param("InstanceId"), response._get_param("LifecycleActionToken")
     for state in group.instance_states:

@@ -50,6 +50,8 @@ FIRST_FREE = 4
 """AWS keeps the first four addresses of a subnet and the last:
 https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"""
 
+CONSOLE_BYTES = 65536
+"""How much of a console EC2 gives."""
 HIGHEST_PAGE = 200
 """Results of a describe call that names no number, as on AWS (moto: 15)."""
 
@@ -304,12 +306,13 @@ def forget_terminated() -> None:
 def get_console_output(response: Any) -> ActionResult:
     """Return what the host's console shows (the last 64 KiB, as on AWS)."""
     instance = response.ec2_backend.get_instance(response._get_param("InstanceId"))
-    text = podman.logs(host_name(instance)) if _real and podman.inspect(host_name(instance)) else ""
+    there = _real and podman.inspect(host_name(instance))
+    text = podman.logs(host_name(instance)) if there else getattr(instance, "last_console", "")
     return ActionResult(
         {
             "InstanceId": instance.id,
             "Timestamp": utcnow(),
-            "Output": Base64EncodedString.from_raw_string(text[-65536:]),
+            "Output": Base64EncodedString.from_raw_string(text[-CONSOLE_BYTES:]),
         }
     )
 

@@ -14,16 +14,14 @@ from moto.autoscaling.models import ASG_NAME_TAG, InstanceState
 from moto.core.exceptions import ServiceException
 
 from lab.moto_patches import autoscaling as api
-from lab.moto_patches import ec2
+from lab.moto_patches import ec2, instance_refresh
 from lab.moto_patches.autoscaling import Activity
 from lab.moto_patches.ec2 import State
 from lab.reconcilers.base import Reconciler
+from lab.reconcilers.instance_refresh import COUNTED, LEAVING, Step
 
 RETRY_SECONDS = 15
 """Between launches of a group whose last one failed."""
-
-LEAVING = ("Terminating", "Terminating:Wait", "Terminating:Proceed")
-COUNTED = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
 
 
 class AutoScaling(Reconciler):
@@ -43,11 +41,31 @@ class AutoScaling(Reconciler):
                 before = _picture(group)
                 for state in list(group.instance_states):
                     self._move(backend, group, state)
+                self._refresh(backend, group)
                 self._keep_number(backend, group)
                 if _picture(group) != before:
                     self.changed()
                 if group.status and not group.instance_states:
                     api.remove_group(backend, group)
+
+    def _refresh(self, backend: Any, group: Any) -> None:
+        """Move the group's instance refresh on, if there is one."""
+        refresh = instance_refresh.active(group)
+        if refresh is None or group.status:
+            return
+
+        def serves(state: Any) -> bool:
+            if group.health_check_type != "ELB":
+                return True
+            wanted = set(group.target_group_arns)
+            found = self._target_states(group, state, wanted)
+            return wanted <= state.targets and not found["initial"] and not found["unhealthy"]
+
+        before = refresh.picture()
+        Step(group, refresh, serves, lambda: self._launch_now(backend, group)).take()
+        if refresh.picture() != before:
+            self.log.info("%s: refresh %s %s %%", group.name, refresh.status, refresh.percentage_complete)
+            self.changed()
 
     # One instance -----------------------------------------------------------------------------------------------------
 
@@ -186,14 +204,22 @@ class AutoScaling(Reconciler):
     def _keep_number(self, backend: Any, group: Any) -> None:
         counted = [state for state in group.instance_states if state.lifecycle_state in COUNTED]
         missing = (group.desired_capacity or 0) - len(counted)
-        if missing > 0 and not group.status and not api.suspended(group, "Launch"):
-            if time.time() >= self._retry_at.get(group.arn, 0):
-                for _ in range(missing):
-                    self._launch(backend, group)
+        refresh = instance_refresh.active(group)
+        if missing < 0 and refresh and refresh.status in ("InProgress", "RollbackInProgress"):
+            # A refresh launches before it terminates.
+            missing = min(0, instance_refresh.bounds(group, refresh)[1] - len(counted))
+        if missing > 0 and not group.status:
+            for _ in range(missing):
+                self._launch_now(backend, group)
         elif missing < 0 and not api.suspended(group, "Terminate"):
             cause = getattr(group, "cause", "the group has more instances than it wants.")
             for state in _surplus(group, counted, -missing):
                 state.doom = f"{cause} Instance {state.instance_id} was selected for termination."
+
+    def _launch_now(self, backend: Any, group: Any) -> None:
+        """Launch an instance, unless launches are suspended or the last one has just failed."""
+        if not api.suspended(group, "Launch") and time.time() >= self._retry_at.get(group.arn, 0):
+            self._launch(backend, group)
 
     def _launch(self, backend: Any, group: Any) -> None:
         cause = getattr(group, "cause", "")
@@ -224,6 +250,8 @@ class AutoScaling(Reconciler):
         )
         state.activity = activity
         group.instance_states.append(state)
+        if refresh := instance_refresh.active(group):
+            refresh.launched.add(state.instance_id)
 
 
 def _picture(group: Any) -> list[tuple[str, str]]:
@@ -233,8 +261,8 @@ def _picture(group: Any) -> list[tuple[str, str]]:
 
 def _run_instance(backend: Any, group: Any) -> Any:
     """Launch one instance in the zone that has the fewest."""
-    template = group.ec2_launch_template
-    version = template.get_version(group.launch_template_version)
+    version = instance_refresh.template_version(group)
+    template = version.template
     overrides = ((group.mixed_instances_policy or {}).get("LaunchTemplate") or {}).get("Overrides") or [{}]
     instance_type = overrides[0].get("InstanceType") or version.instance_type
     tags = {**group.get_propagated_tags(), ASG_NAME_TAG: group.name}

@@ -122,7 +122,11 @@ class Instances(Reconciler):
         podman.restart(ec2.host_name(instance), SHUTDOWN_SECONDS)
 
     def _remove(self, instance: Any) -> None:
-        podman.rm(ec2.host_name(instance))
+        name = ec2.host_name(instance)
+        if podman.inspect(name):
+            # EC2 shows the console of a terminated instance for another hour.
+            instance.last_console = podman.logs(name)[-ec2.CONSOLE_BYTES :]
+        podman.rm(name)
         ec2.set_state(instance, State.TERMINATED)
         self.log.info("%s terminated", instance.id)
 

@@ -20,6 +20,8 @@ from lab.reconcilers.autoscaling import AutoScaling
 from lab.reconcilers.base import Reconciler
 from lab.reconcilers.waits import Waits
 
+FAULT_TAG = "vahana-lab:launch"
+"""An instance with this tag and the value `abandon` abandons its launch, as one whose release does not start."""
 ROUNDS = 50
 """Steps after which it must be settled: a group's launch takes about six."""
 
@@ -138,7 +140,8 @@ class StandIns(Reconciler):
                 for state in list(group.instance_states):
                     for action in state.actions.values():
                         if _booted(state.instance) or state.lifecycle_state == "Terminating:Wait":
-                            action.result = action.result or "CONTINUE"
+                            faults = [tag["value"] for tag in state.instance.get_tags() if tag["key"] == FAULT_TAG]
+                            action.result = action.result or ("ABANDON" if "abandon" in faults else "CONTINUE")
 
     # Databases --------------------------------------------------------------------------------------------------------
 

@@ -64,6 +64,8 @@ plugin: aws_endpoint
 target: lab
 """
 
+WORDS = {"strategy": "deploy_strategy"}
+"""What a person writes with ``-e``, and the variable that it sets."""
 LAB_IS_DOWN = "the lab is not running: start it with `make demo` or `.venv/bin/lab up`"
 _LAB_TIMEOUT = 5.0
 
@@ -124,6 +126,13 @@ def lab_answers(url: str) -> bool:
         connection.close()
 
 
+def rename_words(given: dict[str, Any]) -> None:
+    """Give what a person wrote with ``-e`` another name, in place, where Ansible keeps the word for itself."""
+    for word, name in WORDS.items():
+        if word in given:
+            given[name] = given.pop(word)
+
+
 class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
     """Guard of an inventory directory."""
 
@@ -137,6 +146,8 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         """Check, then set the environment that everything after this file sees."""
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
+        # Ansible reads them once, and its variables from the same dictionary after the inventory.
+        rename_words(load_extra_vars(loader))
         target, url = self.get_option("target"), self.get_option("endpoint_url")
         if target == "lab":
             if problem := lab_endpoint_problem(url):

@@ -11,13 +11,15 @@ from plugins.module_utils.inputs import RELEASE_NAME, Knowledge, Problem, whole_
 LONGEST_WAIT_SECONDS = 24 * 3600
 MOST_ENTRIES = 1000
 
-VERB_INPUTS = ("wait", "since", "limit", "format", "to")
+STRATEGIES = ("in_place", "replace")
+
+VERB_INPUTS = ("wait", "since", "limit", "format", "to", "deploy_strategy", "compute_kind")
 """Every variable that :func:`check_verb` reads."""
 
 
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
-    for check in (_numbers, _since, _choices, _rollback):
+    for check in (_numbers, _since, _choices, _strategy, _rollback):
         yield from check(values, known)
 
 
@@ -46,6 +48,16 @@ def _choices(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     form = str(values.get("format", "table"))
     if form not in ("table", "json"):
         yield Problem("format", known.where("format"), f"'{form}' is not a format", "table or json")
+
+
+def _strategy(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    strategy = str(values.get("deploy_strategy", STRATEGIES[0]))
+    where = known.where("deploy_strategy")
+    if strategy not in STRATEGIES:
+        yield Problem("strategy", where, f"'{strategy}' is not a strategy", " or ".join(STRATEGIES))
+    elif strategy == "replace" and values.get("compute_kind", "auto_scaling_group") != "auto_scaling_group":
+        what = f"tier {values.get('tier')} is a single instance whose disk holds the data, so it is not replaced"
+        yield Problem("strategy", where, what, "leave it out: the release is switched in place")
 
 
 def _rollback(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:

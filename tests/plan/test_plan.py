@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils.replacement import description, pinned_user_data
 from tests.plan.conftest import Account, Run
 
 NAME = "vahanhelp-prod"
@@ -158,6 +159,27 @@ def test_edited_variables(account: Account, finished: Callable[[str], None], tie
     """The operator wants something else."""
     finished(tier)
     assert len(prove(account, tier, *_edit(EDITED[tier])).changed) >= len(EDITED[tier]) - 1
+
+
+@pytest.mark.long
+def test_a_replacement_that_was_interrupted(account: Account, finished: Callable[[str], None]) -> None:
+    """A run that was killed has left a pinned version: it goes, and nothing else changes."""
+    finished("basic")
+    ec2 = account.client("ec2")
+    template = {"LaunchTemplateName": f"{NAME}-backend"}
+    [last] = ec2.describe_launch_template_versions(**template, Versions=["$Latest"])["LaunchTemplateVersions"]
+    number = str(last["VersionNumber"])
+    ec2.create_launch_template_version(
+        **template,
+        SourceVersion=number,
+        VersionDescription=description("9.9.9", number),
+        LaunchTemplateData={"UserData": pinned_user_data(last["LaunchTemplateData"]["UserData"], "9.9.9")},
+    )
+    assert {task for _, task, _ in prove(account, "basic").changed} == {
+        "Finish | Give the group back the version that it had"
+    }
+    [left] = ec2.describe_launch_template_versions(**template, Versions=["$Latest"])["LaunchTemplateVersions"]
+    assert left == last
 
 
 @pytest.mark.long

@@ -27,6 +27,19 @@ def test_anything_else_is_not(url: str) -> None:
     assert "the lab inventory talks to this machine only" in aws_endpoint.lab_endpoint_problem(url)
 
 
+def test_a_word_that_ansible_keeps_gets_another_name() -> None:
+    given = {"strategy": "replace", "release": "2.0.0"}
+    aws_endpoint.rename_words(given)
+    assert given == {"deploy_strategy": "replace", "release": "2.0.0"}
+
+
+def test_a_strategy_that_cannot_be_is_refused_before_anything_is_asked() -> None:
+    ran = run("ansible-inventory", "--list", "-e", "strategy=replace", "-e", "tier=minimal")
+    assert any("strategy (-e): tier minimal is a single instance whose disk" in line for line in errors(ran))
+    ran = run("ansible-inventory", "--list", "-e", "strategy=swap")
+    assert any("strategy (-e): 'swap' is not a strategy; in_place or replace" in line for line in errors(ran))
+
+
 def test_a_redirected_aws_is_refused() -> None:
     assert aws_endpoint.aws_environment_problem({"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": ""}) == ""
     problem = aws_endpoint.aws_environment_problem({"AWS_ENDPOINT_URL_S3": "http://x", "AWS_URL": "http://y"})

@@ -17,16 +17,29 @@ KNOWN = Knowledge(tiers=["minimal"], built=["minimal"], regions=["us-east-1"], g
         ("since", "yesterday", "'yesterday' is not a time; write it like 90m, 2h, 7d or 2026-11-22T14:00"),
         ("format", "xml", "'xml' is not a format; table or json"),
         ("limit", "0", "'0' is not a number of entries; give 1 to 1000"),
+        ("strategy", "swap", "'swap' is not a strategy; in_place or replace"),
         ("to", "a/b", "'a/b' is not a release name; e.g. 1.4.0-3f2a91c0b7de"),
     ],
 )
 def test_wrong(name: str, value: str, message: str) -> None:
     where = "-e" if name == "since" else "not set"
-    assert list(map(str, check_verb({name: value}, KNOWN))) == [f"{name} ({where}): {message}"]
+    variable = {"strategy": "deploy_strategy"}.get(name, name)
+    assert list(map(str, check_verb({variable: value}, KNOWN))) == [f"{name} ({where}): {message}"]
 
 
 def test_right() -> None:
     assert list(check_verb({"wait": "600", "limit": 20, "since": "2h", "format": "json"}, KNOWN)) == []
+
+
+def test_a_single_instance_is_not_replaced() -> None:
+    values = {"deploy_strategy": "replace", "tier": "minimal", "compute_kind": "instance"}
+    assert list(map(str, check_verb(values, KNOWN))) == [
+        "strategy (not set): tier minimal is a single instance whose disk holds the data, so it is not replaced; "
+        "leave it out: the release is switched in place"
+    ]
+    assert not list(check_verb({**values, "compute_kind": "auto_scaling_group"}, KNOWN))
+    # Before the deployed tier is known.
+    assert not list(check_verb({"deploy_strategy": "replace"}, KNOWN))
 
 
 def test_a_rollback_does_not_take_the_variable_of_a_deployment() -> None:

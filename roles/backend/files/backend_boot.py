@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 """Bring this host into service by itself: at the launch of the instance and after every reboot.
 
-Reads the approved release from Parameter Store, fetches it and the secrets with the instance's role, migrates, starts
-the backend and proves its health. At a launch it then tells the Auto Scaling group: continue, or abandon the instance.
+Reads the approved release from Parameter Store (or boot.json names the one to launch with), fetches it and the secrets
+with the instance's role, migrates, starts the backend and proves its health. At a launch it then tells the Auto Scaling
+group: continue, or abandon the instance.
 backend-boot.service runs it; no person needs to.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -58,14 +60,16 @@ class Launch:
         self._answered = state / "launch-answered"
         self._instance_id = instance_id
 
+    def is_answered(self) -> bool:
+        """Say whether the group was told how this instance's launch went: then this is a later boot."""
+        return self._answered.exists() and self._answered.read_text().strip() == self._instance_id()
+
     def answer(self, *, fit: bool) -> None:
         """Tell the group, unless it was told or does not wait."""
         group, hook = self._boot.auto_scaling_group, self._boot.lifecycle_hook
-        if not group or not hook:
+        if not group or not hook or self.is_answered():
             return
         instance = self._instance_id()
-        if self._answered.exists() and self._answered.read_text().strip() == instance:
-            return
         if self._aws.complete_launch(group, hook, instance, fit=fit):
             say(f"told {group}: {'the instance is fit' if fit else 'abandon the instance'}")
         self._answered.parent.mkdir(parents=True, exist_ok=True)
@@ -73,9 +77,9 @@ class Launch:
 
 
 def boot_up(host: Host, boot: Boot, aws: Aws, service: Service) -> str:
-    """Bring the approved release into service and return its name."""
+    """Bring the release that boot.json names, or else the approved one, into service and return its name."""
     pointer = f"{boot.parameter_prefix}/release"
-    version = aws.parameter(
+    version = boot.release or aws.parameter(
         pointer, f"no release is approved: parameter {pointer} is missing: run playbooks/deploy.yml"
     )
     releases = Releases(host.root)
@@ -92,6 +96,8 @@ def main() -> int:
     aws = Aws(boot.region)
     launch = Launch(boot, aws)
     try:
+        if boot.release and launch.is_answered():
+            boot = dataclasses.replace(boot, release=None)
         with only_one("backend-boot", PATIENCE):
             version = boot_up(host, boot, aws, Service(host))
     except HostError as failure:

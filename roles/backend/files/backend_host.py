@@ -83,6 +83,8 @@ class Boot:
         database: {"engine": "sqlite", "path"} or {"engine": "postgres", "parameter"} (SSM name).
         auto_scaling_group: name of the group that launched the host, if one did.
         lifecycle_hook: name of the launch hook that waits for the host, if there is one.
+        release: the release that the host is launched with; without it the approved one (parameter_prefix/release). It
+            counts until the launch is answered: what is deployed later survives a reboot.
     """
 
     region: str
@@ -93,6 +95,7 @@ class Boot:
     database: dict[str, str]
     auto_scaling_group: str | None
     lifecycle_hook: str | None
+    release: str | None = None
 
     @classmethod
     def load(cls, path: Path) -> Boot:
@@ -121,9 +124,12 @@ class Boot:
             database=take("database", dict),
             auto_scaling_group=take("auto_scaling_group", str, optional=True),
             lifecycle_hook=take("lifecycle_hook", str, optional=True),
+            release=take("release", str, optional=True),
         )
         if isinstance(boot.port, int) and not 0 < boot.port < 65536:
             faults.append("'port' must be between 1 and 65535")
+        if isinstance(boot.release, str) and not VERSION.fullmatch(boot.release):
+            faults.append(f"'release' is no release name: '{boot.release}'")
         if isinstance(boot.database, dict) and boot.database:
             wanted = {"sqlite": "path", "postgres": "parameter"}.get(boot.database.get("engine", ""))
             if wanted is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,39 @@ def test_what_may_pass_is_tried_again(answers: list[bool], monkeypatch: pytest.M
     monkeypatch.setattr(backend_boot, "boot_up", _boot_up(HostError("no answer", passing=True)))
     assert backend_boot.run_tool(backend_boot.main) == 75
     assert answers == []
+
+
+def test_a_launch_takes_the_release_that_boot_json_names(host: Host, boot: Boot, aws: Aws) -> None:
+    set_up_environment()
+    pinned = dataclasses.replace(boot, release="2.0.0")
+    with pytest.raises(HostError, match=r"release 2\.0\.0 is not in s3"):
+        backend_boot.boot_up(host, pinned, aws, backend_boot.Service(host))
+
+
+@pytest.mark.parametrize(("answered", "release"), [(False, "2.0.0"), (True, None)])
+def test_a_later_boot_takes_the_approved_release(
+    answers: list[bool], boot: Boot, monkeypatch: pytest.MonkeyPatch, answered: bool, release: str | None
+) -> None:
+    booted: list[str | None] = []
+    pinned = dataclasses.replace(boot, release="2.0.0")
+    monkeypatch.setattr(backend_boot.Boot, "load", lambda path: pinned)
+    monkeypatch.setattr(backend_boot.Launch, "is_answered", lambda self: answered)
+
+    def boot_up(host: Host, boot: Boot, *rest: object) -> str:
+        booted.append(boot.release)
+        return "any"
+
+    monkeypatch.setattr(backend_boot, "boot_up", boot_up)
+    assert backend_boot.main() == 0
+    assert booted == [release]
+
+
+def test_launch_knows_whether_it_was_answered(launch: Launch, aws: Aws) -> None:
+    assert not launch.is_answered()
+    with Stubber(aws.client("autoscaling")) as stub:
+        stub.add_response("complete_lifecycle_action", {})
+        launch.answer(fit=True)
+    assert launch.is_answered()
 
 
 def test_no_release_is_approved(host: Host, boot: Boot, aws: Aws) -> None:

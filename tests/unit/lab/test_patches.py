@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from moto.ec2.responses import EC2Response
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -515,3 +516,10 @@ class TestTagging:
         failed = client("resourcegroupstaggingapi").tag_resources(ResourceARNList=[arn], Tags={"vahana:app": "trial"})
         assert failed["FailedResourcesMap"] == {}
         assert self.listed() == {f"ssm:{REGION}:{ACCOUNT}:parameter/trial/tier"}
+
+
+def test_what_one_answer_leaves_out_is_not_noted_for_all() -> None:
+    first, second = EC2Response(), EC2Response()
+    first._exclude_from_response("Vpcs")
+    assert second.RESPONSE_KEY_PATH_TO_TRANSFORMER == EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER
+    assert first.RESPONSE_KEY_PATH_TO_TRANSFORMER != EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER
