@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend_host import Aws, Boot, Host, HostError
+from backend_host import Aws, Boot, Host, HostError, compose_environment
 from backend_releases import Releases, Service
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -177,6 +177,8 @@ class Backups:
             if self.path.exists():
                 self.path.rename(kept)
             staged.rename(self.path)
+            # The release in service may be newer than the backup.
+            self.service.migrate(Releases(self.host.root).path(version), compose_environment(self.boot, self.aws))
             self.service.start_or_reload()
             self.service.wait_healthy(version, self.boot.port)
         except (HostError, OSError, sqlite3.Error) as failure:
