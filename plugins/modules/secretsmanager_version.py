@@ -94,6 +94,9 @@ secret:
     version_id:
       description: Version that the step was about. Empty when it would only be made.
       type: str
+    stage:
+      description: Label by which that version can be read.
+      type: str
 """
 
 CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
@@ -192,11 +195,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     name, step = module.params["name"], module.params["state"]
+    stage = CURRENT
     client = module.client("secretsmanager", retry_decorator=AWSRetry.jittered_backoff())
     try:
         described = describe(client, name)
         if step == "pending":
             changed, version = True, make_pending(client, module, described)
+            stage = PENDING if described else CURRENT
         elif described is None:
             if not module.check_mode:
                 module.fail_json(msg=f"there is no secret {name}; make it with state=pending")
@@ -211,7 +216,7 @@ def main() -> None:
         module.fail_json(msg=f"the secret {name} does not hold a JSON map, so no key of it can be renewed")
     module.exit_json(
         changed=changed,
-        secret={"name": name, "version_id": version},
+        secret={"name": name, "version_id": version, "stage": stage},
         diff={"before": {"step": ""}, "after": {"step": step}} if changed else {"before": {}, "after": {}},
     )
 

@@ -515,3 +515,17 @@ class TestTagging:
         failed = client("resourcegroupstaggingapi").tag_resources(ResourceARNList=[arn], Tags={"vahana:app": "trial"})
         assert failed["FailedResourcesMap"] == {}
         assert self.listed() == {f"ssm:{REGION}:{ACCOUNT}:parameter/trial/tier"}
+
+
+def test_a_secret_is_its_current_version_wherever_the_label_was_moved(lab_account: None) -> None:
+    client = boto3.client("secretsmanager")
+    client.create_secret(Name="s", SecretString="first")
+    pending = client.put_secret_value(SecretId="s", SecretString="second", VersionStages=["AWSPENDING"])["VersionId"]
+    assert client.get_secret_value(SecretId="s")["SecretString"] == "first"
+    stages = client.describe_secret(SecretId="s")["VersionIdsToStages"]
+    (current,) = (version for version, labels in stages.items() if "AWSCURRENT" in labels)
+    client.update_secret_version_stage(
+        SecretId="s", VersionStage="AWSCURRENT", MoveToVersionId=pending, RemoveFromVersionId=current
+    )
+    assert client.get_secret_value(SecretId="s")["SecretString"] == "second"
+    assert client.get_secret_value(SecretId="s", VersionId=current)["SecretString"] == "first"

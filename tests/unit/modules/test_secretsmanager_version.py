@@ -44,7 +44,7 @@ def labels() -> list[list[str]]:
 
 def test_a_pending_password_is_not_in_force_yet(step: Run, old: dict[str, str]) -> None:
     result = step("pending", values={"username": "vahanhelp_a"})
-    assert result["changed"] and value() == old
+    assert result["changed"] and value() == old and result["secret"]["stage"] == "AWSPENDING"
     new = value("AWSPENDING")
     assert new == {**old, "username": "vahanhelp_a", "password": new["password"]}
     assert len(new["password"]) == 32 and new["password"] not in json.dumps(result)
@@ -68,7 +68,7 @@ def test_a_rotation_that_broke_off_begins_anew(step: Run, old: dict[str, str]) -
 
 
 def test_the_first_version_is_in_force_at_once(step: Run) -> None:
-    assert step("pending", values={"username": "vahanhelp_a"}, tags=TAGS)["changed"]
+    assert step("pending", values={"username": "vahanhelp_a"}, tags=TAGS)["secret"]["stage"] == "AWSCURRENT"
     assert value()["username"] == "vahanhelp_a"
     described = boto3.client("secretsmanager").describe_secret(SecretId=NAME)
     assert {tag["Key"]: tag["Value"] for tag in described["Tags"]} == TAGS
