@@ -20,7 +20,8 @@ DOCUMENTATION = r"""
 module: read_backups
 short_description: List the backups of an environment
 description:
-  - Reads manual RDS snapshots with the environment's tags and the folder C(backups) of the releases bucket. Changes nothing.
+  - Reads manual RDS snapshots with the environment's tags and the folder C(backups) of the releases bucket.
+  - Changes nothing.
 options:
   app:
     description: Name of the application.
@@ -50,8 +51,8 @@ options:
 
 RETURN = r"""
 backups:
-  description: All, the newest first, each with C(name), C(engine), C(status), C(time), C(bytes), C(release), C(rows), C(manifest),
-    C(kept) and C(line).
+  description: All, the newest first, each with C(name), C(engine), C(status), C(time), C(bytes), C(release),
+    C(rows), C(manifest), C(kept) and C(line).
   returned: success
   type: list
   elements: dict

@@ -1,7 +1,7 @@
 """Backups of an environment's database: their names, their list, and the proof that a copy is what was saved.
 
-A backup is named ``<name_prefix>-backup-<UTC time>``. On RDS it is a manual snapshot of that name; of SQLite it is an object
-in the releases bucket. Beside it, in ``backups/<name>/manifest.json``, written last, is what the tables held.
+A backup is named ``<name_prefix>-backup-<UTC time>``. On RDS it is a manual snapshot of that name; of SQLite it is an
+object in the releases bucket. Beside it, in ``backups/<name>/manifest.json``, written last, is what the tables held.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def choose(backups: Sequence[Backup], wanted: str, name_prefix: str) -> Backup:
 
 
 def surplus(backups: Iterable[Backup], keep: int) -> list[Backup]:
-    """Return those beyond the newest ``keep`` that can be restored; what failed counts for nothing and stays for a look.
+    """Return those beyond the newest ``keep`` that can be restored; what failed does not count and stays for a look.
 
     One that outlived its environment is not this environment's to delete.
     """
@@ -189,13 +189,13 @@ def compare(manifest: Manifest, restored: Manifest) -> dict[str, Any]:
     """Say whether a restored PostgreSQL database is what was saved.
 
     A snapshot of a database that serves is taken at a moment nobody can name, so its tables were counted just before it
-    (``before``) and just after (``after``). Rows that the first count saw are counted by themselves the second time and in
-    the copy (``old_rows``, ``old_checksum``): PostgreSQL keeps with each row the transaction that wrote it.
+    (``before``) and just after (``after``). Rows that the first count saw are counted by themselves the second time and
+    in the copy (``old_rows``, ``old_checksum``): PostgreSQL keeps with each row the transaction that wrote it.
 
-    * Where none of those rows was changed or deleted in between, the copy must have exactly them, and no fewer rows than
-      the first count and no more than the second.
-    * Where some were, the copy must have at least those that the second count still saw and at most those that the first
-      saw; when it has as many as either, they must be the same ones.
+    * Where none of those rows was changed or deleted in between, the copy must have exactly them, and no fewer rows
+      than the first count and no more than the second.
+    * Where some were, the copy must have at least those that the second count still saw and at most those that the
+      first saw; when it has as many as either, they must be the same ones.
 
     :param manifest: with ``before`` and ``after``.
     :param restored: the measure of the copy with the snapshot of ``before``.

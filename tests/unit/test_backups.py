@@ -84,7 +84,9 @@ def test_missing_tables_and_other_columns_are_found_out() -> None:
 
 
 def backup(stamp: str, status: str = "available", **more: Any) -> Backup:
-    return Backup(f"vahanhelp-prod-backup-{stamp}", "postgres", status, "2026-11-24T11:00:00+00:00", 1 << 30, {}, **more)
+    return Backup(
+        f"vahanhelp-prod-backup-{stamp}", "postgres", status, "2026-11-24T11:00:00+00:00", 1 << 30, {}, **more
+    )
 
 
 def test_the_newest_that_can_be_restored_stay() -> None:
@@ -111,7 +113,7 @@ def test_the_list_is_of_this_environment_alone(lab_account: None) -> None:
     s3.create_bucket(Bucket=BUCKET)
     rds.create_db_instance(DBInstanceIdentifier="db", Engine="postgres", DBInstanceClass="db.t3.micro",
                            AllocatedStorage=20, MasterUsername="u", MasterUserPassword="p" * 9)  # fmt: skip
-    tags = [{"Key": "vahana:app", "Value": "vahanhelp"}, {"Key": "vahana:env", "Value": "prod"}]
+    tags: list[Any] = [{"Key": "vahana:app", "Value": "vahanhelp"}, {"Key": "vahana:env", "Value": "prod"}]
     made = backup_name(ENVIRONMENT, NOW)
     for name, more in ((made, [*tags, {"Key": "vahana:backup", "Value": made}]), ("final", tags), ("other", [])):
         rds.create_db_snapshot(DBSnapshotIdentifier=name, DBInstanceIdentifier="db", Tags=more)
@@ -121,6 +123,9 @@ def test_the_list_is_of_this_environment_alone(lab_account: None) -> None:
     s3.put_object(Bucket=BUCKET, Key=f"backups/{lone}/database.sqlite3.gz", Body=b"x" * 2048)
     s3.put_object(Bucket=BUCKET, Key="backups/vahanhelp-prod2-backup-1/manifest.json", Body=b"{}")
     found = list_backups(rds, s3, ENVIRONMENT, BUCKET)
-    assert [(each.name, each.status, each.rows) for each in found] == [(made, "available", 3), (lone, "incomplete", None)]
+    assert [(each.name, each.status, each.rows) for each in found] == [
+        (made, "available", 3),
+        (lone, "incomplete", None),
+    ]
     line = found[0].described(datetime.datetime.now(datetime.UTC))["line"]
     assert line == f"{made}  20 GiB, less than a minute old, 3 rows, release 1.0.0"

@@ -58,7 +58,9 @@ def backups(host: Host, boot: Boot, aws: Aws, service: Service, tmp_path: Path) 
     releases.install("1.0.0", here, aws)
     releases.point("1.0.0", None)
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.executescript("PRAGMA journal_mode = WAL; CREATE TABLE listings (id INTEGER PRIMARY KEY, model TEXT)")
+        connection.executescript(
+            "PRAGMA journal_mode = WAL; CREATE TABLE listings (id INTEGER PRIMARY KEY, model TEXT)"
+        )
         connection.executemany("INSERT INTO listings (model) VALUES (?)", [("Nexon",), ("Thar",), (None,)])
         connection.commit()
     return Backups(host, here, aws, service)  # type: ignore[arg-type]
