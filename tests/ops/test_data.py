@@ -199,6 +199,13 @@ def test_save_prove_and_restore(basic: Environment) -> None:
     assert snapshot["DBInstanceIdentifier"] == fresh
     assert [key.split("/")[1] for key in basic.account.objects("backups/")] == [snapshot["DBSnapshotIdentifier"]]
 
+    gone = basic.play(
+        "destroy", "-e", f"confirm={NAME}", "-e", "keep_snapshot=false", "-e", "teardown_verify_retries=2"
+    )
+    assert gone.code == 0, gone.output
+    assert basic.databases() == {}
+    assert basic.account.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"] == []
+
 
 @pytest.mark.long
 def test_rotate_the_database(basic: Environment) -> None:

@@ -1,7 +1,7 @@
 """What backend-data does with PostgreSQL: count and check every row, and let the application's logins in and out.
 
-Everything here logs in as the master user, whose secret is `<parameter prefix>/database`. psycopg2 sends the password as
-a proof (SCRAM), and new passwords go to the server as their verifier: no statement, log or argument ever holds one.
+Everything here logs in as the master user, whose secret is `<parameter prefix>/database`. psycopg2 sends a proof of the
+password (SCRAM), and a new one goes to the server as its verifier: no statement, log or argument ever holds one.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND n.nspn
     AND n.nspname <> 'information_schema'
 """
 
-# A row's hash is 64 bits of its md5; their sum does not depend on the order. `old` are the rows that a snapshot saw: the
+# A row's hash is 64 bits of its md5; their sum does not depend on the order. `old` are the rows that a snapshot saw: a
 # row's transaction number has 32 bits, a snapshot's 64, of which the upper ones are the same or one less.
 MEASURE = """
 SELECT count(*), coalesce(sum(hash), 0)::text,

@@ -245,6 +245,6 @@ def _prove(connection: sqlite3.Connection, expected: dict[str, Any], what: str) 
     if found["schema"] != expected["schema"]:
         raise HostError(f"{what} has other tables than it should")
     for table, wanted in expected["tables"].items():
+        rows = found["tables"][table]["rows"]
         if found["tables"][table] != wanted:
-            raise HostError(f"{what}: table {table} has {found['tables'][table]['rows']} rows, expected {wanted['rows']}"
-                            " with another checksum")  # fmt: skip
+            raise HostError(f"{what}: table {table} has {rows} rows, expected {wanted['rows']} with another checksum")

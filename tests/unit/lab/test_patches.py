@@ -537,7 +537,9 @@ def test_a_restored_database_is_as_it_is_told_to_be(lab_account: None) -> None:
     rds.create_db_instance(DBInstanceIdentifier="source", AllocatedStorage=20, MasterUsername="u",
                            MasterUserPassword="p" * 9, DeletionProtection=True, MultiAZ=True, **common)  # fmt: skip
     rds.create_db_snapshot(DBSnapshotIdentifier="s", DBInstanceIdentifier="source")
-    plain = rds.restore_db_instance_from_db_snapshot(DBSnapshotIdentifier="s", DBInstanceIdentifier="plain")["DBInstance"]
+    plain = rds.restore_db_instance_from_db_snapshot(DBSnapshotIdentifier="s", DBInstanceIdentifier="plain")[
+        "DBInstance"
+    ]
     assert (plain["DeletionProtection"], plain["MultiAZ"]) == (False, False)
     like = rds.restore_db_instance_from_db_snapshot(
         DBSnapshotIdentifier="s", DBInstanceIdentifier="like", DeletionProtection=True, MultiAZ=True
