@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from plugins.module_utils.backups import Backup, backup_name, choose, compare, list_backups, surplus
-from plugins.module_utils.discovery import Environment
+from plugins.module_utils.discovery import Environment, Resource, current_database
 
 ENVIRONMENT = Environment("vahanhelp", "prod", "us-east-1")
 BUCKET = "vahanhelp-prod-releases-123456789012"
@@ -129,3 +129,24 @@ def test_the_list_is_of_this_environment_alone(lab_account: None) -> None:
     ]
     line = found[0].described(datetime.datetime.now(datetime.UTC))["line"]
     assert line == f"{made}  20 GiB, less than a minute old, 3 rows, release 1.0.0"
+
+
+def test_the_database_in_use_is_the_one_the_hosts_are_told() -> None:
+    def database(name: str, **tags: str) -> Resource:
+        return Resource("rds:db", name, name, tags, False, {})
+
+    ours = {
+        "rds:db": [
+            database("vahanhelp-prod"),
+            database("vahanhelp-prod-proof-1", **{"vahana:throwaway": "b"}),
+            database("vahanhelp-prod-restored-1"),
+            database("vahanhelp-prod-restored-0", **{"vahana:kept": "x"}),
+        ]
+    }
+    found = current_database(ours, ENVIRONMENT)
+    assert found and found.id == "vahanhelp-prod"
+    place = {"Value": json.dumps({"engine": "postgres", "host": "vahanhelp-prod-restored-1.abc.rds.amazonaws.com"})}
+    ours["ssm:parameter"] = [Resource("ssm:parameter", "/vahanhelp/prod/database", "p", {}, True, place)]
+    found = current_database(ours, ENVIRONMENT)
+    assert found and found.id == "vahanhelp-prod-restored-1"
+    assert current_database({}, ENVIRONMENT) is None
