@@ -6,6 +6,7 @@ Gaps closed:
 - Engine versions are taken as given: any, and a major one stays a major one.
 - gp3 lacks Iops and StorageThroughput, endpoints are there before the instance is, names differ in case.
 - A subnet group loses itself when it is modified, covers one zone, and can be deleted while in use.
+- A restored instance takes its source's deletion protection and standby, also when it is told not to.
 - DeleteDBInstance needs no final snapshot name and takes a used one.
 - Subnet groups are missing in the tagging API.
 """
@@ -193,7 +194,12 @@ def _patch_instances() -> None:
             raise DBSnapshotNotFoundFault(snapshot_id)
         if snapshot.status != "available":
             raise RDSClientError("InvalidDBSnapshotState", f"Snapshot {snapshot_id} is not available.")
-        return restore(self, from_snapshot_id, {**overrides, "restored_from": snapshot_id})
+        database = restore(self, from_snapshot_id, {**overrides, "restored_from": snapshot_id})
+        # Not the source's: without a word there is no protection and no standby.
+        # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html
+        database.deletion_protection = bool(overrides.get("deletion_protection"))
+        database.multi_az = bool(overrides.get("multi_az"))
+        return database
 
     def save_automated_backup(self: Any) -> None:
         # A retention of 0 days turns automated backups off.

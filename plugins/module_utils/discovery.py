@@ -13,6 +13,7 @@ kinds that cannot carry tags, by the marker in their description. Three lists co
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ from plugins.module_utils.ownership import owned_by
 GLOBAL_REGION = "us-east-1"
 WORKERS = 16
 RETAIN_TAG = "vahana:retain"
+#: A database that another one has replaced, and one that is being proven and goes again.
+KEPT_TAG = "vahana:kept"
+THROWAWAY_TAG = "vahana:throwaway"
 LAYER_TAG = "vahana:layer"
 ROLE_TAG = "vahana:role"
 
@@ -74,6 +78,7 @@ EMPTY: dict[str, Any] = {
         "allocated_storage": "",
         "multi_az": "",
         "engine_version": "",
+        "kept": [],
     },
     "load_balancer": {
         "arn": "",
@@ -311,12 +316,11 @@ def _bucket(suffix: str) -> Reader:
 
 def _database(aws: Aws) -> Iterator[Resource]:
     rds, name = aws.clients["rds"], aws.environment.name_prefix
-    try:
-        for item in rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]:
-            tags = tags_of(item.get("TagList"))
-            yield Resource("rds:db", item["DBInstanceIdentifier"], item["DBInstanceArn"], tags, True, item)
-    except rds.exceptions.DBInstanceNotFoundFault:
-        pass
+    # A restored database has a name of its own: ours are found by their tags, and who has our name is in our way.
+    for item in pages(rds, "describe_db_instances", "DBInstances"):
+        tags, unique = tags_of(item.get("TagList")), item["DBInstanceIdentifier"] == name
+        if unique or owned_by(tags, aws.environment.tags):
+            yield Resource("rds:db", item["DBInstanceIdentifier"], item["DBInstanceArn"], tags, unique, item)
     try:
         for item in rds.describe_db_subnet_groups(DBSubnetGroupName=name)["DBSubnetGroups"]:
             arn = item["DBSubnetGroupArn"]
@@ -764,11 +768,33 @@ def _fill_network(stack: dict[str, Any], ours: Found, environment: Environment) 
     stack["network"]["availability_zones"] = list(dict.fromkeys(zones))
 
 
-def _fill_data(stack: dict[str, Any], ours: Found, _environment: Environment) -> None:
-    """Fill in the database and the load balancer."""
-    database, balancer, targets = (
-        _one(ours, kind) for kind in ("rds:db", "elasticloadbalancing:loadbalancer", "elasticloadbalancing:targetgroup")
+def current_database(ours: Found, environment: Environment) -> Resource | None:
+    """Return the database that the hosts use: the one that the parameter names, otherwise the one with our name."""
+    candidates = [
+        resource for resource in ours.get("rds:db", []) if not {KEPT_TAG, THROWAWAY_TAG} & resource.tags.keys()
+    ]
+    published = next(
+        (
+            str(resource.description["Value"])
+            for resource in ours.get("ssm:parameter", [])
+            if resource.id == f"{environment.parameter_prefix}/database"
+        ),
+        "",
     )
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_CommonTasks.Connect.html: <identifier>.<others>
+    wanted = re.search(r'"host": *"([^".]+)\.', published)
+    order = [wanted[1] if wanted else "", environment.name_prefix]
+    candidates.sort(key=lambda resource: order.index(resource.id) if resource.id in order else len(order))
+    return candidates[0] if candidates else None
+
+
+def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
+    """Fill in the database and the load balancer."""
+    balancer, targets = (
+        _one(ours, kind) for kind in ("elasticloadbalancing:loadbalancer", "elasticloadbalancing:targetgroup")
+    )
+    current = current_database(ours, environment)
+    database: Mapping[str, Any] = current.description if current else {}
     endpoint = database.get("Endpoint") or {}
     stack["database"].update(
         identifier=database.get("DBInstanceIdentifier", ""),
@@ -782,6 +808,7 @@ def _fill_data(stack: dict[str, Any], ours: Found, _environment: Environment) ->
         allocated_storage=database.get("AllocatedStorage", ""),
         multi_az=database.get("MultiAZ", ""),
         engine_version=database.get("EngineVersion", ""),
+        kept=sorted(resource.id for resource in ours.get("rds:db", []) if KEPT_TAG in resource.tags),
     )
     stack["load_balancer"].update(
         arn=balancer.get("LoadBalancerArn", ""),

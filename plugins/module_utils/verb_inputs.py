@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,16 +11,22 @@ from plugins.module_utils.inputs import RELEASE_NAME, Knowledge, Problem, whole_
 
 LONGEST_WAIT_SECONDS = 24 * 3600
 MOST_ENTRIES = 1000
+MOST_BACKUPS = 90
+"""An account has room for 100 manual snapshots ("Quotas in Amazon RDS", Amazon RDS User Guide)."""
+_BACKUP_NAME = re.compile(r"[a-z0-9](-?[a-z0-9])*")
 
 STRATEGIES = ("in_place", "replace")
 
-VERB_INPUTS = ("wait", "since", "limit", "format", "to", "deploy_strategy", "compute_kind")
+VERB_INPUTS = (
+    *("wait", "since", "limit", "format", "to", "deploy_strategy", "compute_kind"),
+    *("backup", "backup_keep", "verify_only", "what"),
+)
 """Every variable that :func:`check_verb` reads."""
 
 
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
-    for check in (_numbers, _since, _choices, _strategy, _rollback):
+    for check in (_numbers, _since, _choices, _strategy, _rollback, _data):
         yield from check(values, known)
 
 
@@ -27,6 +34,7 @@ def _numbers(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     limits = {
         "wait": (0, LONGEST_WAIT_SECONDS, "is not a number of seconds to wait"),
         "limit": (1, MOST_ENTRIES, "is not a number of entries"),
+        "backup_keep": (1, MOST_BACKUPS, "is not a number of backups to keep"),
     }
     for name, (least, most, what) in limits.items():
         number = whole_number(values.get(name, least))
@@ -66,3 +74,16 @@ def _rollback(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         yield Problem("to", known.where("to"), f"'{to}' is not a release name", "e.g. 1.4.0-3f2a91c0b7de")
     if known.verb == "rollback" and "release" in known.given:
         yield Problem("release", "-e", "rollback finds the release itself", "to name one write -e to=<release>")
+
+
+def _data(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    backup = str(values.get("backup", "latest"))
+    if not _BACKUP_NAME.fullmatch(backup):
+        mend = "write latest, or a name that playbooks/backups.yml lists"
+        yield Problem("backup", known.where("backup"), f"'{backup}' is not the name of a backup", mend)
+    only = str(values.get("verify_only", False)).lower()
+    if only not in ("true", "false", "yes", "no"):
+        yield Problem("verify_only", known.where("verify_only"), f"'{only}' is neither true nor false", "true or false")
+    what = str(values.get("what", "database"))
+    if what not in ("database", "app"):
+        yield Problem("what", known.where("what"), f"'{what}' is nothing that rotates", "database or app")

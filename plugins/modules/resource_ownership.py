@@ -70,8 +70,8 @@ options:
         description:
           - Name of the resource. That is the C(Name) tag for a VPC and its parts, and the identifier of the database
             instance for C(db_snapshot).
-          - Without it, every resource of an EC2 type that carries the ownership tags is returned, and no foreign one
-            can be met.
+          - Without it, every resource of an EC2 type, and every C(db_snapshot), that carries the ownership tags is
+            returned, and no foreign one can be met.
         type: str
       vpc_id:
         description: Look only in this VPC (for types that are parts of one).
@@ -214,7 +214,7 @@ EC2_TYPES = {
 }
 
 # Types that can be looked up by the ownership tags alone.
-LISTED_BY_TAGS = frozenset({*EC2_TYPES, "instance"})
+LISTED_BY_TAGS = frozenset({*EC2_TYPES, "instance", "db_snapshot"})
 
 # A connect endpoint stays listed for a while after it was deleted.
 GONE_STATES = ("delete-complete", "deleted")
@@ -354,10 +354,9 @@ def find_db_instance(client: Any, query: Query) -> Iterable[Finding]:
 
 
 def find_db_snapshot(client: Any, query: Query) -> Iterable[Finding]:
-    """Find the manual snapshots of a database instance that are ours; one that somebody else made is no conflict."""
-    pages = client.get_paginator("describe_db_snapshots").paginate(
-        DBInstanceIdentifier=query.name, SnapshotType="manual"
-    )
+    """Find the manual snapshots, of one or any database instance, that are ours; somebody else's are no conflict."""
+    instance = {"DBInstanceIdentifier": query.name} if query.name else {}
+    pages = client.get_paginator("describe_db_snapshots").paginate(SnapshotType="manual", **instance)
     for page in pages:
         for item in page["DBSnapshots"]:
             tags = boto3_tag_list_to_ansible_dict(item.get("TagList", []))

@@ -18,6 +18,14 @@ KNOWN = Knowledge(tiers=["minimal"], built=["minimal"], regions=["us-east-1"], g
         ("format", "xml", "'xml' is not a format; table or json"),
         ("limit", "0", "'0' is not a number of entries; give 1 to 1000"),
         ("strategy", "swap", "'swap' is not a strategy; in_place or replace"),
+        ("backup_keep", "0", "'0' is not a number of backups to keep; give 1 to 90"),
+        (
+            "backup",
+            "../x",
+            "'../x' is not the name of a backup; write latest, or a name that playbooks/backups.yml lists",
+        ),
+        ("verify_only", "maybe", "'maybe' is neither true nor false; true or false"),
+        ("what", "everything", "'everything' is nothing that rotates; database or app"),
         ("to", "a/b", "'a/b' is not a release name; e.g. 1.4.0-3f2a91c0b7de"),
     ],
 )

@@ -523,3 +523,33 @@ def test_what_one_answer_leaves_out_is_not_noted_for_all() -> None:
     first._exclude_from_response("Vpcs")
     assert second.RESPONSE_KEY_PATH_TO_TRANSFORMER == EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER
     assert first.RESPONSE_KEY_PATH_TO_TRANSFORMER != EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER
+
+
+def test_a_secret_is_its_current_version_wherever_the_label_was_moved(lab_account: None) -> None:
+    client = boto3.client("secretsmanager")
+    client.create_secret(Name="s", SecretString="first")
+    pending = client.put_secret_value(SecretId="s", SecretString="second", VersionStages=["AWSPENDING"])["VersionId"]
+    assert client.get_secret_value(SecretId="s")["SecretString"] == "first"
+    stages = client.describe_secret(SecretId="s")["VersionIdsToStages"]
+    (current,) = (version for version, labels in stages.items() if "AWSCURRENT" in labels)
+    client.update_secret_version_stage(
+        SecretId="s", VersionStage="AWSCURRENT", MoveToVersionId=pending, RemoveFromVersionId=current
+    )
+    assert client.get_secret_value(SecretId="s")["SecretString"] == "second"
+    assert client.get_secret_value(SecretId="s", VersionId=current)["SecretString"] == "first"
+
+
+def test_a_restored_database_is_as_it_is_told_to_be(lab_account: None) -> None:
+    rds = boto3.client("rds")
+    common: Any = {"Engine": "postgres", "DBInstanceClass": "db.t3.micro"}
+    rds.create_db_instance(DBInstanceIdentifier="source", AllocatedStorage=20, MasterUsername="u",
+                           MasterUserPassword="p" * 9, DeletionProtection=True, MultiAZ=True, **common)  # fmt: skip
+    rds.create_db_snapshot(DBSnapshotIdentifier="s", DBInstanceIdentifier="source")
+    plain = rds.restore_db_instance_from_db_snapshot(DBSnapshotIdentifier="s", DBInstanceIdentifier="plain")[
+        "DBInstance"
+    ]
+    assert (plain["DeletionProtection"], plain["MultiAZ"]) == (False, False)
+    like = rds.restore_db_instance_from_db_snapshot(
+        DBSnapshotIdentifier="s", DBInstanceIdentifier="like", DeletionProtection=True, MultiAZ=True
+    )["DBInstance"]
+    assert (like["DeletionProtection"], like["MultiAZ"]) == (True, True)

@@ -1,0 +1,292 @@
+"""What backend-data does with PostgreSQL: count and check every row, and let the application's logins in and out.
+
+Everything here logs in as the master user, whose secret is `<parameter prefix>/database`. psycopg2 sends a proof of the
+password (SCRAM), and a new one goes to the server as its verifier: no statement, log or argument ever holds one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import psycopg2.errors
+import psycopg2.extensions
+from backend_host import Aws, Boot, HostError
+from botocore.exceptions import BotoCoreError, ClientError
+from psycopg2 import sql
+
+LOGIN_SUFFIXES = ("_a", "_b")
+OWNER_SUFFIX = "_owner"
+LOCK_SECONDS = 3
+LOCK_ATTEMPTS = 10
+CONNECT_SECONDS = 10
+LOGIN_PATIENCE = 120
+"""Seconds in which a password that was just changed may still be refused: RDS sets it a moment after it says so."""
+SETS_GRANT_OPTIONS = 160000
+"""PostgreSQL 16, the first with options of a membership (https://www.postgresql.org/docs/16/sql-grant.html)."""
+
+# What a row looks like as text depends on these.
+SETTINGS = "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC'; SET LOCAL intervalstyle = 'postgres'; \
+SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = 0"
+
+# Plain tables and partitions. Unlogged ones are empty after any restore, temporary ones are their session's.
+TABLES = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+ORDER BY 1, 2
+"""
+
+SCHEMA = """
+SELECT md5(coalesce(string_agg(concat_ws(' ', n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+    a.attnotnull), E'\\n' ORDER BY n.nspname, c.relname, a.attnum), ''))
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%'
+    AND n.nspname <> 'information_schema'
+"""
+
+# A row's hash is 64 bits of its md5; their sum does not depend on the order. `old` are the rows that a snapshot saw: a
+# row's transaction number has 32 bits, a snapshot's 64, of which the upper ones are the same or one less.
+MEASURE = """
+SELECT count(*), coalesce(sum(hash), 0)::text,
+    count(*) FILTER (WHERE old), coalesce(sum(hash) FILTER (WHERE old), 0)::text
+FROM (
+    SELECT ('x' || left(md5(vahana_row::text), 16))::bit(64)::bigint::numeric AS hash,
+        pg_visible_in_snapshot((
+            CASE WHEN made > latest + 2147483648 AND made >= 4294967296 THEN made - 4294967296 ELSE made END
+        )::text::xid8, %(snapshot)s::pg_snapshot) AS old
+    FROM {table} AS vahana_row,
+        LATERAL (SELECT pg_snapshot_xmax(%(snapshot)s::pg_snapshot)::text::bigint AS latest) AS l,
+        LATERAL (SELECT vahana_row.xmin::text::bigint + latest / 4294967296 * 4294967296 AS made) AS m
+) AS each_row
+"""
+
+
+class Database:
+    """The environment's database, or a copy of it at another address.
+
+    Args:
+        boot: names the parameter that says where it is.
+        aws: the way to that parameter and the secrets.
+        host: address of the copy.
+    """
+
+    def __init__(self, boot: Boot, aws: Aws, host: str | None = None) -> None:
+        if boot.database["engine"] != "postgres":
+            raise HostError("the database of this host is SQLite: there is no server to log in to")
+        self._aws = aws
+        parameter = boot.database["parameter"]
+        missing = f"parameter {parameter} does not exist: run site.yml, whose layer database writes it"
+        place = json.loads(aws.parameter(parameter, missing))
+        self._host = host or str(place["host"])
+        self._port, self._name = int(place["port"]), str(place["name"])
+        self.secret = str(place["secret"])
+        """The secret that the application logs in with."""
+        self._master_secret = f"{boot.parameter_prefix}/database"
+
+    @property
+    def serves_master(self) -> bool:
+        """Does the application log in as the master user, as it does until the first rotation?"""
+        return self.secret == self._master_secret
+
+    # --- connections -----------------------------------------------------------------------------------------------
+
+    def credentials(self, secret_id: str, stage: str = "AWSCURRENT") -> tuple[str, str]:
+        """User and password of a secret.
+
+        Raises:
+            HostError: it cannot be read, or is none.
+        """
+        try:
+            answer = self._aws.client("secretsmanager").get_secret_value(SecretId=secret_id, VersionStage=stage)
+            value = json.loads(answer["SecretString"])
+            return str(value["username"]), str(value["password"])
+        except (ClientError, BotoCoreError) as error:
+            raise HostError(f"secret {secret_id} ({stage}) cannot be read: {error}") from error
+        except (ValueError, KeyError, TypeError) as wrong:
+            raise HostError(f"secret {secret_id} ({stage}) holds no username and password") from wrong
+
+    @contextlib.contextmanager
+    def session(self, secret_id: str = "", stage: str = "AWSCURRENT") -> Iterator[Any]:
+        """Yield a connection, of the master user unless another secret is named; errors become one line.
+
+        A password that RDS was told a moment ago is tried again for a while.
+        """
+        deadline = time.monotonic() + LOGIN_PATIENCE
+        while True:
+            user, password = self.credentials(secret_id or self._master_secret, stage)
+            try:
+                connection = psycopg2.connect(
+                    host=self._host,
+                    port=self._port,
+                    dbname=self._name,
+                    user=user,
+                    password=password,
+                    sslmode="require",
+                    connect_timeout=CONNECT_SECONDS,
+                    application_name="backend-data",
+                )
+                break
+            except psycopg2.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise HostError(f"cannot log in to {self._host} as {user}: {_line(error)}") from error
+                time.sleep(1)
+        try:
+            yield connection
+        except psycopg2.Error as error:
+            raise HostError(f"the database {self._host} refused: {_line(error)}") from error
+        finally:
+            connection.close()
+
+    # --- proof -----------------------------------------------------------------------------------------------------
+
+    def measure(self, snapshot: str | None = None) -> dict[str, Any]:
+        """Count and check the rows of every table, all at one moment.
+
+        Args:
+            snapshot: of an earlier measure (`snapshot` there); rows that it saw are also counted by themselves.
+
+        Returns:
+            `snapshot`, `schema` (a hash of all columns), and by table `rows`, `checksum`, `old_rows`, `old_checksum`.
+        """
+        with self.session() as connection:
+            connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            cursor = connection.cursor()
+            cursor.execute(SETTINGS)
+            cursor.execute("SELECT pg_current_snapshot()::text")
+            seen = str(cursor.fetchone()[0])
+            cursor.execute(SCHEMA)
+            schema = str(cursor.fetchone()[0])
+            cursor.execute(TABLES)
+            tables = {}
+            for space, table in cursor.fetchall():
+                statement = sql.SQL(MEASURE).format(table=sql.Identifier(space, table))
+                cursor.execute(statement, {"snapshot": snapshot or seen})
+                rows, checksum, old_rows, old_checksum = cursor.fetchone()
+                tables[f"{space}.{table}"] = {
+                    "rows": rows,
+                    "checksum": checksum,
+                    "old_rows": old_rows,
+                    "old_checksum": old_checksum,
+                }
+            return {"snapshot": seen, "schema": schema, "tables": tables}
+
+    # --- logins ----------------------------------------------------------------------------------------------------
+
+    def logins(self) -> dict[str, Any]:
+        """Which login the application uses, which is the next, and who is logged in as each (`sessions`)."""
+        master, _password = self.credentials(self._master_secret)
+        used, _password = self.credentials(self.secret)
+        first, second = (f"{master}{suffix}" for suffix in LOGIN_SUFFIXES)
+        with self.session() as connection:
+            sessions = {user: self._sessions(connection, user) for user in (master, first, second)}
+        following = second if used == first else first
+        return {"current": used, "next": following, "master": master, "sessions": sessions}
+
+    @staticmethod
+    def _sessions(connection: Any, user: str) -> int:
+        """How many connections of others than this tool the user has."""
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND application_name <> 'backend-data'", (user,)
+        )
+        return int(cursor.fetchone()[0])
+
+    def admit(self, secret_id: str, stage: str) -> dict[str, Any]:
+        """Let the login of a secret in, with the password there, and prove that it gets in.
+
+        What the application makes belongs to a third role, the owner, that nobody logs in as: each login becomes it at
+        once, so that either can work with what the other made. What the master user made is handed to it.
+        """
+        master, _password = self.credentials(self._master_secret)
+        user, password = self.credentials(secret_id, stage)
+        if user not in [f"{master}{suffix}" for suffix in LOGIN_SUFFIXES]:
+            raise HostError(f"secret {secret_id} names the user '{user}', which is none of this environment's logins")
+        owner = f"{master}{OWNER_SUFFIX}"
+        with self.session() as connection:
+            verifier = psycopg2.extensions.encrypt_password(password, user, connection, "scram-sha-256")
+            for attempt in range(1, LOCK_ATTEMPTS + 1):
+                try:
+                    with connection:
+                        self._admit(connection.cursor(), connection.server_version, (master, owner, user), verifier)
+                    break
+                except psycopg2.errors.LockNotAvailable:
+                    # Requests wait behind us for a table that somebody else holds: better to step back.
+                    if attempt == LOCK_ATTEMPTS:
+                        raise
+                    time.sleep(1)
+        with self.session(secret_id, stage) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT session_user, current_user")
+            if cursor.fetchone() != (user, owner):
+                raise HostError(f"{user} does not act as {owner} when it logs in")
+        return {"admitted": user, "owner": owner}
+
+    @staticmethod
+    def _admit(cursor: Any, version: int, roles: tuple[str, str, str], verifier: str) -> None:
+        names = dict(zip(("master", "owner", "user"), map(sql.Identifier, roles), strict=True))
+
+        def run(text: str, **more: Any) -> None:
+            cursor.execute(sql.SQL(text).format(**names, **more))
+
+        def exists(role: str) -> bool:
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+            return cursor.fetchone() is not None
+
+        run("SET LOCAL lock_timeout = {seconds}", seconds=sql.Literal(f"{LOCK_SECONDS}s"))
+        if not exists(roles[1]):
+            run("CREATE ROLE {owner} NOLOGIN")
+        run("GRANT {owner} TO {master}" + (" WITH INHERIT TRUE, SET TRUE" if version >= SETS_GRANT_OPTIONS else ""))
+        # Takes shared objects, too: other databases stay the master user's.
+        cursor.execute(
+            "SELECT datname FROM pg_database WHERE datdba = %s::regrole AND datname <> current_database()",
+            (_quoted(roles[0]),),
+        )
+        others = [name for (name,) in cursor.fetchall()]
+        run("REASSIGN OWNED BY {master} TO {owner}")
+        for name in others:
+            run("ALTER DATABASE {database} OWNER TO {master}", database=sql.Identifier(name))
+        if not exists(roles[2]):
+            run("CREATE ROLE {user} NOLOGIN")
+        run("ALTER ROLE {user} LOGIN PASSWORD {verifier}", verifier=sql.Literal(verifier))
+        run("GRANT {owner} TO {user}")
+        run("ALTER ROLE {user} SET role = {owner}")
+
+    def dismiss(self, user: str, patience: float) -> dict[str, Any]:
+        """Shut a login out once nobody uses it any more. The master user's login is not touched.
+
+        Raises:
+            HostError: it is the one in use, or somebody still uses it after `patience` seconds.
+        """
+        logins = self.logins()
+        if user == logins["current"]:
+            raise HostError(f"{user} is the login in use")
+        deadline = time.monotonic() + patience
+        with self.session() as connection:
+            connection.autocommit = True
+            while (left := self._sessions(connection, user)) > 0:
+                if time.monotonic() > deadline:
+                    raise HostError(
+                        f"{left} connections of {user} are still open, so it stays valid: a host still uses it; run "
+                        f"playbooks/rotate.yml again when every instance is healthy"
+                    )
+                time.sleep(0.5)
+            if user != logins["master"]:
+                cursor = connection.cursor()
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,))
+                if cursor.fetchone() is not None:
+                    statement = sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(user))
+                    cursor.execute(statement)
+        return {"dismissed": user}
+
+
+def _line(error: Exception) -> str:
+    """The first line of a message; the others show the statement."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
