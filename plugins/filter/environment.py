@@ -10,6 +10,7 @@ from typing import Any
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils import costs
+from plugins.module_utils.commands import command_failures, command_lines
 from plugins.module_utils.convergence import drift_lines
 from plugins.module_utils.summary import public_url, summary
 
@@ -61,4 +62,6 @@ class FilterModule:
             "drift_lines": drift_lines,
             "planned_cost": planned_cost,
             "plan_mismatch": plan_mismatch,
+            "command_lines": command_lines,
+            "command_failures": command_failures,
         }

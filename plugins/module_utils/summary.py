@@ -8,7 +8,7 @@ from typing import Any
 
 from plugins.module_utils import costs
 
-_MARGIN = 11
+_MARGIN = 12
 
 
 def public_url(stack: Mapping[str, Any], domain: str = "") -> str:
@@ -43,6 +43,7 @@ def summary(
         _line("url", url or "nothing answers yet"),
         _line("release", stack["release"] or "none approved yet"),
     ]
+    lines += _maintenance(stack)
     lines += _instances(stack)
     lines += _data(stack)
     layers = Counter(entry["layer"] or "other" for entry in stack["resources"])
@@ -51,6 +52,16 @@ def summary(
     lines += _cost(stack, prices, prices_region, volume_gb)
     lines += _retained(stack)
     return lines
+
+
+def _maintenance(stack: Mapping[str, Any]) -> list[str]:
+    """Say that visitors get no application: whoever reads this may not be the one who wanted it."""
+    found = stack["maintenance"]
+    if not found["on"]:
+        return []
+    since = f" since {found['since']}" if found["since"] else ""
+    text = f"on{since}: {found['message']} (ends with playbooks/maintenance.yml -e maintenance=off)"
+    return [_line("maintenance", text)]
 
 
 def _line(label: str, text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,14 +11,24 @@ from plugins.module_utils.inputs import RELEASE_NAME, Knowledge, Problem, whole_
 
 LONGEST_WAIT_SECONDS = 24 * 3600
 MOST_ENTRIES = 1000
+LONGEST_MESSAGE = 450
+"""A fixed response has room for 1024 characters (FixedResponseActionConfig, Elastic Load Balancing API), and as JSON
+quotes take two."""
 
-VERB_INPUTS = ("wait", "since", "limit", "format", "to")
+_YES = frozenset(("true", "yes", "on", "1"))
+_NO = frozenset(("false", "no", "off", "0"))
+_INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
+
+VERB_INPUTS = (
+    *("wait", "since", "limit", "format", "to", "desired", "maintenance", "message", "follow"),
+    *("command", "host", "as_root"),
+)
 """Every variable that :func:`check_verb` reads."""
 
 
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
-    for check in (_numbers, _since, _choices, _rollback):
+    for check in (_numbers, _since, _choices, _rollback, _scale, _maintenance, _exec):
         yield from check(values, known)
 
 
@@ -46,6 +57,9 @@ def _choices(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     form = str(values.get("format", "table"))
     if form not in ("table", "json"):
         yield Problem("format", known.where("format"), f"'{form}' is not a format", "table or json")
+    for name in ("follow", "as_root"):
+        if str(values.get(name, False)).lower() not in _YES | _NO:
+            yield Problem(name, known.where(name), f"'{values[name]}' is neither yes nor no", "true or false")
 
 
 def _rollback(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
@@ -54,3 +68,45 @@ def _rollback(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         yield Problem("to", known.where("to"), f"'{to}' is not a release name", "e.g. 1.4.0-3f2a91c0b7de")
     if known.verb == "rollback" and "release" in known.given:
         yield Problem("release", "-e", "rollback finds the release itself", "to name one write -e to=<release>")
+
+
+def _scale(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    if known.verb != "scale":
+        return
+    desired = values.get("desired", "")
+    number = whole_number(desired)
+    if desired in ("", None):
+        yield Problem("desired", known.where("desired"), "how many instances there should be", "write -e desired=3")
+    elif number is None or number < 1:
+        yield Problem("desired", known.where("desired"), f"'{desired}' is not a number of instances", "give 1 or more")
+    # The limits are what site.yml keeps: a verb that changed them would be undone by the next run.
+    for name, variable in (("min", "compute_min_size"), ("max", "compute_max_size")):
+        if name in known.given:
+            mend = f"set {variable} (group_vars, or -e) and run site.yml"
+            yield Problem(name, "-e", "the group's limits are not scale's to change", mend)
+
+
+def _maintenance(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    if known.verb != "maintenance":
+        return
+    state = str(values.get("maintenance", "")).lower()
+    if state not in _YES | _NO:
+        what = f"'{state}' is neither on nor off" if state else "on or off"
+        yield Problem("maintenance", known.where("maintenance"), what, "write -e maintenance=on or -e maintenance=off")
+    message = str(values.get("message", ""))
+    if len(message) > LONGEST_MESSAGE:
+        what = f"has {len(message)} characters"
+        yield Problem("message", known.where("message"), what, f"give at most {LONGEST_MESSAGE}")
+    if any(ord(character) < ord(" ") for character in message):
+        yield Problem("message", known.where("message"), "has line breaks or control characters", "write one line")
+
+
+def _exec(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    if known.verb != "exec":
+        return
+    if not str(values.get("command") or "").strip():
+        yield Problem("command", known.where("command"), "what to run", "write -e command=\"'uptime'\"")
+    host = str(values.get("host") or "")
+    if host and not _INSTANCE.fullmatch(host):
+        mend = "playbooks/status.yml lists the instances"
+        yield Problem("host", known.where("host"), f"'{host}' is not an instance id", mend)

@@ -116,7 +116,7 @@ def test_the_summary_of_nothing() -> None:
     stack["retained"] = [{"arn": "a", "service": "rds", "type": "snapshot", "id": "x-final-1", "layer": "database"}]
     assert summary(stack, "vahanhelp-prod", "", PRICES, "us-east-1", 8) == [
         "vahanhelp-prod: nothing exists in us-east-1 (account 123456789012)",
-        "  kept       rds snapshot x-final-1",
+        "  kept        rds snapshot x-final-1",
     ]
 
 
