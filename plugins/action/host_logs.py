@@ -19,7 +19,7 @@ DOCUMENTATION = r"""
 module: host_logs
 short_description: Print the journals of hosts, merged by time
 description:
-  - Reads all hosts at the same time over SSH, as the inventory says they are reached, and prints it in the order of time.
+  - Reads all hosts at the same time over SSH, the way the inventory says, and prints the lines in the order of time.
   - Fails at the end when a host could not be read.
 options:
   hosts:
@@ -77,12 +77,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "connect_seconds": {"type": "int", "default": 10},
             }
         )
-        hosts = targets(arguments["hosts"], (task_vars or {})["hostvars"], arguments["connect_seconds"])
+        hosts = targets(arguments["hosts"], task_vars or {}, arguments["connect_seconds"])
         since = moment(str(arguments["since"])).timestamp()
         follow = bool(arguments["follow"])
         command = journal_command(arguments["units"], since, str(arguments["grep"]), follow=follow)
-        wrong = failures(read(hosts, command, Display().display, follow=follow))
         names = [host.name for host in hosts]
+        left_out = [
+            f"{name}: not read: the inventory does not have it, or --limit leaves it out"
+            for name in arguments["hosts"]
+            if name not in names and (task_vars or {}).get("ansible_limit") is None
+        ]
+        wrong = left_out + failures(read(hosts, command, Display().display, follow=follow))
         if wrong:
             return {"changed": False, "failed": True, "hosts": names, "msg": "\n".join(wrong)}
         return {"changed": False, "hosts": names}

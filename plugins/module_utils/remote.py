@@ -6,9 +6,12 @@ that does not answer would hold up the others.
 
 from __future__ import annotations
 
+import fnmatch
+import re
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -35,11 +38,13 @@ class Answer:
     """What a host said.
 
     :param code: exit code; :data:`NO_ANSWER` when it could not be reached.
+    :param ended: when it had ended, in seconds since 1970 by the clock of this machine.
     """
 
     code: int
     output: str
     error: str
+    ended: float = 0.0
 
     @property
     def reason(self) -> str:
@@ -68,9 +73,36 @@ def target(name: str, variables: Mapping[str, Any], connect_seconds: int) -> Tar
     return Target(name, (*command, str(variables.get("ansible_host") or name)))
 
 
-def targets(names: Sequence[str], hostvars: Mapping[str, Any], connect_seconds: int) -> list[Target]:
-    """Return how hosts are reached; one that the inventory does not know is left out."""
-    return [target(name, hostvars[name], connect_seconds) for name in names if name in hostvars]
+def targets(names: Iterable[str], task_vars: Mapping[str, Any], connect_seconds: int) -> list[Target]:
+    """Return how hosts are reached; one that the inventory does not know or ``--limit`` leaves out is not there.
+
+    :param task_vars: of an action.
+    """
+    hostvars, limit, groups = task_vars["hostvars"], task_vars.get("ansible_limit"), task_vars.get("groups", {})
+    return [
+        target(name, hostvars[name], connect_seconds)
+        for name in names
+        if name in hostvars and (limit is None or within(str(limit), name, groups))
+    ]
+
+
+def within(limit: str, name: str, groups: Mapping[str, Sequence[str]]) -> bool:
+    """Say whether ``--limit`` lets a host in ("Patterns: targeting hosts and groups", Ansible's documentation).
+
+    Names, groups and wildcards count, also with ``!`` and ``&``; other patterns let nothing in.
+    """
+    patterns = [pattern for pattern in re.split(r"[,:]", limit) if pattern]
+
+    def matches(pattern: str) -> bool:
+        among = [host for group, hosts in groups.items() if fnmatch.fnmatchcase(group, pattern) for host in hosts]
+        return fnmatch.fnmatchcase(name, pattern) or name in among
+
+    plain = [pattern for pattern in patterns if pattern[0] not in "!&"]
+    return (
+        (not plain or any(map(matches, plain)))
+        and all(matches(pattern[1:]) for pattern in patterns if pattern[0] == "&")
+        and not any(matches(pattern[1:]) for pattern in patterns if pattern[0] == "!")
+    )
 
 
 def as_root(command: Sequence[str]) -> str:
@@ -93,7 +125,7 @@ def ask(hosts: Sequence[Target], command: str, stdin: str, seconds: float) -> di
             )
         except subprocess.TimeoutExpired:
             return Answer(NO_ANSWER, "", f"no answer within {seconds:g} s")
-        return Answer(done.returncode, done.stdout, done.stderr)
+        return Answer(done.returncode, done.stdout, done.stderr, time.time())
 
     with ThreadPoolExecutor(WORKERS) as pool:
         return dict(zip((host.name for host in hosts), pool.map(one, hosts), strict=True))

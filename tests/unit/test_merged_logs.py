@@ -11,7 +11,7 @@ import pytest
 
 from plugins.module_utils import merged_logs
 from plugins.module_utils.merged_logs import Line, failures, journal_command, parse, read
-from plugins.module_utils.remote import Target, target, targets
+from plugins.module_utils.remote import Target, target, targets, within
 
 SECOND = 1_000_000
 BEGAN = 1_764_000_000 * SECOND
@@ -119,7 +119,30 @@ def test_how_a_host_is_reached() -> None:
     assert found.ssh[-5:] == ("-i", "/k", "-l", "admin", "10.0.0.5")
     assert "ProxyCommand=aws open-tunnel --instance-id %h" in found.ssh
     assert found.ssh[3:5] == ("-o", "ConnectTimeout=5")
-    assert [each.name for each in targets(["i-1", "i-unknown"], {"i-1": variables}, 5)] == ["i-1"]
+    assert [each.name for each in targets(["i-1", "i-unknown"], {"hostvars": {"i-1": variables}}, 5)] == ["i-1"]
+    limited = {"hostvars": {"i-1": variables}, "groups": {"all": ["i-1"]}, "ansible_limit": "localhost"}
+    assert targets(["i-1"], limited, 5) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "inside"),
+    [
+        ("localhost", False),
+        ("i-1", True),
+        ("localhost,i-1", True),
+        ("tier_basic", True),
+        ("tier_*", True),
+        ("all", True),
+        ("all:!i-1", False),
+        ("!i-2", True),
+        ("tier_basic:&az_b", False),
+        ("i-1:&tier_basic", True),
+        ("~i-.*", False),
+    ],
+)
+def test_a_limit_of_the_run_counts(limit: str, inside: bool) -> None:
+    groups = {"all": ["i-1", "i-2"], "tier_basic": ["i-1"], "az_b": ["i-2"]}
+    assert within(limit, "i-1", groups) == inside
 
 
 def test_a_line_that_is_none() -> None:
