@@ -28,7 +28,7 @@ VERB_INPUTS = (
 
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
-    for check in (_numbers, _since, _choices, _rollback, _scale, _maintenance, _exec):
+    for check in (_numbers, _since, _choices, _rollback, _scale, _maintenance, _hosts):
         yield from check(values, known)
 
 
@@ -101,12 +101,10 @@ def _maintenance(values: Mapping[str, Any], known: Knowledge) -> Iterable[Proble
         yield Problem("message", known.where("message"), "has line breaks or control characters", "write one line")
 
 
-def _exec(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
-    if known.verb != "exec":
-        return
-    if not str(values.get("command") or "").strip():
+def _hosts(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    if known.verb == "exec" and not str(values.get("command") or "").strip():
         yield Problem("command", known.where("command"), "what to run", "write -e command=\"'uptime'\"")
     host = str(values.get("host") or "")
-    if host and not _INSTANCE.fullmatch(host):
+    if known.verb in ("exec", "logs") and host and not _INSTANCE.fullmatch(host):
         mend = "playbooks/status.yml lists the instances"
         yield Problem("host", known.where("host"), f"'{host}' is not an instance id", mend)

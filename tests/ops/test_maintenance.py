@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.ops.conftest import BUCKET, PARAMETERS, Account
 from tests.ops.stage import make_group, make_instance
 
@@ -19,21 +21,12 @@ def answers(account: Account, listener: str) -> list[str]:
 
 def test_behind_a_load_balancer(account: Account) -> None:
     listener = make_group(account)["listener"]
-    would = account.play(*ON, "--check")
-    assert would.code == 0, would.output
-    assert "changed: [localhost] maintenance : Let the load balancer answer" in would.output
-    assert answers(account, listener) == []
-    assert account.writes() == []
-
     on = account.play(*ON)
     assert on.code == 0, on.output
     assert answers(account, listener) == ["forward", "fixed-response"]
     [entry] = account.history()
     assert (entry["verb"], entry["from"], entry["to"]) == ("maintenance", "maintenance off", "maintenance on")
 
-    again = account.play(*ON)
-    assert "changed=0" in again.output, again.output
-    assert len(account.history()) == 1
     shown = account.play("status")
     assert "maintenance on since 20" in shown.output, shown.output
     assert "Back at six" in shown.output
@@ -41,10 +34,26 @@ def test_behind_a_load_balancer(account: Account) -> None:
     off = account.play(*OFF)
     assert off.code == 0, off.output
     assert answers(account, listener) == []
+
+
+@pytest.mark.long
+def test_twice_and_a_check_before_it(account: Account) -> None:
+    listener = make_group(account)["listener"]
+    would = account.play(*ON, "--check")
+    assert would.code == 0, would.output
+    assert "changed: [localhost] maintenance : Let the load balancer answer" in would.output
+    assert answers(account, listener) == []
+    assert account.writes() == []
+    account.play(*ON)
+    again = account.play(*ON)
+    assert "changed=0" in again.output, again.output
+    assert len(account.history()) == 1
+    account.play(*OFF)
     assert "changed=0" in account.play(*OFF).output
     assert "maintenance on" not in account.play("status").output
 
 
+@pytest.mark.long
 def test_no_run_takes_it_for_drift(account: Account) -> None:
     """A complete run's record is of the time before: what is there besides is not named and not put back."""
     make_group(account)
@@ -59,6 +68,7 @@ def test_no_run_takes_it_for_drift(account: Account) -> None:
     assert after == before
 
 
+@pytest.mark.long
 def test_without_one(account: Account) -> None:
     # --limit localhost keeps the play from the host itself; tests/lab has one.
     make_instance(account)
@@ -72,6 +82,7 @@ def test_without_one(account: Account) -> None:
     assert [item["Name"] for item in names] == [f"{PARAMETERS}/tier"]
 
 
+@pytest.mark.long
 def test_says_what_is_missing(account: Account) -> None:
     refused = account.play("maintenance")
     assert refused.code != 0
