@@ -14,20 +14,21 @@ def command_lines(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines: list[str] = []
     for host, result in results.items():
         lines.append(f"{host}: {_how(result)}")
-        for stream in ("stdout", "stderr"):
+        for stream in ("stdout", "stderr", "module_stdout", "module_stderr"):
             lines += [f"  {line}" for line in str(result.get(stream) or "").splitlines()]
     return lines
 
 
 def command_failures(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return what failed where, e.g. ``i-0abc (exit code 1)``."""
-    return [f"{host} ({_how(result)})" for host, result in results.items() if result.get("rc") != 0]
+    return [f"{host} ({_how(result)})" for host, result in results.items() if "cmd" not in result or result["rc"] != 0]
 
 
 def _how(result: Mapping[str, Any]) -> str:
     if result.get("unreachable"):
         # SSH's own reason is in the line that Ansible has printed.
         return "cannot be reached"
-    if result.get("rc") is None:
+    # Ansible itself has an exit code when it could not even run the command, but then there is none of the command's.
+    if "cmd" not in result:
         return " ".join(str(result.get("msg") or "was not run").split())
     return f"exit code {result['rc']}"

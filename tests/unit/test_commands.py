@@ -10,10 +10,10 @@ from plugins.module_utils.commands import command_failures, command_lines
 from plugins.module_utils.history import given, redacted
 
 RESULTS: dict[str, dict[str, Any]] = {
-    "i-1": {"rc": 0, "stdout": "one\ntwo", "stderr": ""},
-    "i-2": {"rc": 3, "stdout": "", "stderr": "no such file"},
+    "i-1": {"cmd": [], "rc": 0, "stdout": "one\ntwo", "stderr": ""},
+    "i-2": {"cmd": [], "rc": 3, "stdout": "", "stderr": "no such file"},
     "i-3": {"unreachable": True, "msg": "ssh: connect"},
-    "i-4": {"msg": "python3 is missing"},
+    "i-4": {"msg": "python3 is missing", "rc": 127, "module_stderr": "sh: python3: not found"},
 }
 
 
@@ -22,7 +22,7 @@ def test_every_host_has_its_lines() -> None:
         *("i-1: exit code 0", "  one", "  two"),
         *("i-2: exit code 3", "  no such file"),
         "i-3: cannot be reached",
-        "i-4: python3 is missing",
+        *("i-4: python3 is missing", "  sh: python3: not found"),
     ]
     assert command_failures(RESULTS) == ["i-2 (exit code 3)", "i-3 (cannot be reached)", "i-4 (python3 is missing)"]
 
