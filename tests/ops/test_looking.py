@@ -17,6 +17,7 @@ LOCK = {"who": "alice@laptop", "verb": "deploy", "reason": "Friday's release", "
 
 
 SSH = """#!/bin/sh
+[ "$1" = -V ] && exec echo OpenSSH_9.9
 while :; do
   case $1 in
     -o | -i | -l | -p) shift 2 ;;
@@ -39,7 +40,7 @@ done
 exec "$@"
 """
 JOURNALCTL = """#!/bin/sh
-printf '{"__REALTIME_TIMESTAMP": "1764000000%06d", "SYSLOG_IDENTIFIER": "backend", "MESSAGE": "%s: %s"}\\n' \\
+printf '{"__REALTIME_TIMESTAMP": "1764000000%03d000", "SYSLOG_IDENTIFIER": "backend", "MESSAGE": "%s: %s"}\\n' \\
   "$(echo "$ASKED" | tr -dc 0-9 | tail -c 3)" "$ASKED" "$*"
 """
 
