@@ -10,7 +10,9 @@ from typing import Any
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils import costs
+from plugins.module_utils.commands import command_failures, command_lines
 from plugins.module_utils.convergence import drift_lines
+from plugins.module_utils.diagnosis import diagnose, unchecked
 from plugins.module_utils.summary import public_url, summary
 
 
@@ -41,6 +43,11 @@ def planned_cost(
     }
 
 
+def diagnosis(facts: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return ``findings``, each with its mend, and what was left ``unchecked``, with the reason."""
+    return {"findings": list(map(str, diagnose(facts))), "unchecked": unchecked(facts)}
+
+
 def plan_mismatch(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[str]:
     """Say what differs between the fingerprints of what is there and of what a plan was made from."""
     inputs = ["the inputs (variables, code, sources or keys)"] if found["inputs"] != planned["inputs"] else []
@@ -61,4 +68,7 @@ class FilterModule:
             "drift_lines": drift_lines,
             "planned_cost": planned_cost,
             "plan_mismatch": plan_mismatch,
+            "diagnosis": diagnosis,
+            "command_lines": command_lines,
+            "command_failures": command_failures,
         }

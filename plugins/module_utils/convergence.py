@@ -65,6 +65,9 @@ RUNTIME = frozenset({"ec2:volume", "rds:snapshot"})
 GROUP_TAG = "aws:autoscaling:groupName"
 """What Auto Scaling puts on the instances it starts and ends by itself."""
 
+MAINTENANCE_TAG = "vahana:maintenance"
+"""What playbooks/maintenance.yml puts up and takes away. No run of site.yml makes it or takes it for drift."""
+
 PROJECT = ("site.yml", "ansible.cfg", "uv.lock", "group_vars", "playbooks", "plugins", "roles")
 """The parts of the project that decide what a run does."""
 
@@ -101,7 +104,7 @@ def fingerprint(value: Any) -> str:
 
 def lasts(resource: Resource) -> bool:
     """Say whether a resource stays as a run left it: what comes and goes by itself has no document."""
-    return resource.kind not in RUNTIME and GROUP_TAG not in resource.tags
+    return resource.kind not in RUNTIME and not {GROUP_TAG, MAINTENANCE_TAG} & set(resource.tags)
 
 
 def documents(found: Iterable[tuple[Resource, Mapping[str, Any]]]) -> dict[str, Document]:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -25,6 +26,7 @@ from botocore.exceptions import ClientError
 
 from plugins.module_utils.convergence import Document, Record, documents, lasts, read_record
 from plugins.module_utils.details import DETAILS
+from plugins.module_utils.maintenance import NOT_ON, PRIORITIES, from_parameter, from_rule
 from plugins.module_utils.ownership import foreign as foreign_message
 from plugins.module_utils.ownership import owned_by
 
@@ -92,6 +94,9 @@ EMPTY: dict[str, Any] = {
     "compute": {
         "auto_scaling_group": "",
         "desired_capacity": "",
+        "min_size": "",
+        "max_size": "",
+        "suspended_processes": [],
         "launch_template_id": "",
         "instance_ids": [],
         "instances": [],
@@ -108,7 +113,8 @@ EMPTY: dict[str, Any] = {
         "load_balancer_certificate_arn": "",
     },
     "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": []},
-    "monitoring": {"topic_arn": "", "alarm_names": []},
+    "monitoring": {"topic_arn": "", "alarm_names": [], "alarms": []},
+    "maintenance": NOT_ON,
     "resources": [],
     "foreign": [],
     "retained": [],
@@ -347,6 +353,12 @@ def _load_balancer(aws: Aws) -> Iterator[Resource]:
             found.append(("loadbalancer", arn, item))
     except elb.exceptions.LoadBalancerNotFoundException:
         pass
+    rules: list[dict[str, Any]] = []
+    for _kind, _arn, item in found:
+        for listener in item["Listeners"]:
+            rules += pages(elb, "describe_rules", "Rules", ListenerArn=listener["ListenerArn"])
+    # DescribeTags takes 20 ARNs, and no other rules are ours.
+    found += [("listener-rule", rule["RuleArn"], rule) for rule in rules if rule["Priority"] in PRIORITIES]
     try:
         for item in elb.describe_target_groups(Names=[f"{name}-backend"])["TargetGroups"]:
             arn = item["TargetGroupArn"]
@@ -360,8 +372,9 @@ def _load_balancer(aws: Aws) -> Iterator[Resource]:
     described = elb.describe_tags(ResourceArns=[arn for _kind, arn, _item in found])["TagDescriptions"]
     tags = {entry["ResourceArn"]: tags_of(entry["Tags"]) for entry in described}
     for kind, arn, item in found:
-        name = item.get("LoadBalancerName") or item["TargetGroupName"]
-        yield Resource(f"elasticloadbalancing:{kind}", name, arn, tags.get(arn, {}), True, item)
+        name = item.get("LoadBalancerName") or item.get("TargetGroupName") or arn.rpartition("/")[2]
+        unique = kind != "listener-rule"
+        yield Resource(f"elasticloadbalancing:{kind}", name, arn, tags.get(arn, {}), unique, item)
 
 
 def _auto_scaling_group(aws: Aws) -> Iterator[Resource]:
@@ -707,6 +720,11 @@ def assemble(aws: Aws, found: Sequence[Resource]) -> dict[str, Any]:
 Found = Mapping[str, list[Resource]]
 
 
+def _iso(time: datetime | None) -> str:
+    """Return a time as ISO 8601, UTC; empty when there is none."""
+    return time.astimezone(UTC).isoformat(timespec="seconds") if time else ""
+
+
 def _one(ours: Found, kind: str) -> Mapping[str, Any]:
     """Return the description of the only resource of a kind, an empty one when there is none."""
     found = ours.get(kind, [])
@@ -715,6 +733,13 @@ def _one(ours: Found, kind: str) -> Mapping[str, Any]:
 
 def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
     """Fill in parameters, identity, storage and monitoring."""
+    found = [from_rule(rule.tags, rule.description) for rule in ours.get("elasticloadbalancing:listener-rule", [])]
+    found += [
+        from_parameter(resource.description["Value"])
+        for resource in ours.get("ssm:parameter", [])
+        if resource.id == f"{environment.parameter_prefix}/maintenance"
+    ]
+    stack["maintenance"] = next((each for each in found if each["on"]), dict(NOT_ON))
     values = {
         resource.id.removeprefix(f"{environment.parameter_prefix}/"): resource.description["Value"]
         for resource in ours.get("ssm:parameter", [])
@@ -743,6 +768,15 @@ def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) ->
     stack["monitoring"].update(
         topic_arn=topics[0].arn if topics else "",
         alarm_names=sorted(resource.id for resource in ours.get("cloudwatch:alarm", [])),
+        alarms=[
+            {
+                "name": resource.id,
+                "since": _iso(resource.description.get("StateUpdatedTimestamp")),
+                "reason": resource.description.get("StateReason", ""),
+            }
+            for resource in sorted(ours.get("cloudwatch:alarm", []), key=lambda resource: resource.id)
+            if resource.description.get("StateValue") == "ALARM"
+        ],
     )
 
 
@@ -835,6 +869,9 @@ def _fill_compute(stack: dict[str, Any], ours: Found, _environment: Environment)
     stack["compute"].update(
         auto_scaling_group=group.get("AutoScalingGroupName", ""),
         desired_capacity=group.get("DesiredCapacity", ""),
+        min_size=group.get("MinSize", ""),
+        max_size=group.get("MaxSize", ""),
+        suspended_processes=sorted(item["ProcessName"] for item in group.get("SuspendedProcesses", [])),
         launch_template_id=_one(ours, "ec2:launch-template").get("LaunchTemplateId", ""),
         instance_ids=[resource.id for resource in backends],
         instances=[
@@ -844,6 +881,7 @@ def _fill_compute(stack: dict[str, Any], ours: Found, _environment: Environment)
                 "state": resource.description["State"]["Name"],
                 "availability_zone": resource.description.get("Placement", {}).get("AvailabilityZone", ""),
                 "private_address": resource.description.get("PrivateIpAddress", ""),
+                "launched": _iso(resource.description.get("LaunchTime")),
                 "image_id": resource.description.get("ImageId", ""),
                 "health": targets.get(resource.id, ""),
                 "lifecycle": lifecycle.get(resource.id, ""),

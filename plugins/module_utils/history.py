@@ -17,6 +17,9 @@ PREFIX = "audit/"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")
 _SECRET = re.compile(r"secret|password|token|credential|private_key", re.IGNORECASE)
+_WORD = r"secret|password|passwd|token|credential|private_key|api[_-]?key"
+_NAMED = re.compile(rf"([\w-]*(?:{_WORD})[\w-]*['\"]?\s*[=:\s]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s'\"]+)", re.IGNORECASE)
+_IN_URL = re.compile(r"(\w+://[^\s:/@]*:)[^\s@]+@")
 _COLUMNS = ("when", "who", "verb", "from → to", "result", "took", "changed", "what")
 _WIDEST = 60
 _WORKERS = 8
@@ -36,7 +39,17 @@ def moment(text: str, at: datetime | None = None) -> datetime:
 
 def given(variables: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
     """Return what of ``-e`` may be kept: variables of the project whose name does not speak of a secret."""
-    return {name: variables[name] for name in sorted(set(known) & set(variables)) if not _SECRET.search(name)}
+    kept = {name: variables[name] for name in sorted(set(known) & set(variables)) if not _SECRET.search(name)}
+    return {name: redacted(value) if isinstance(value, str) else value for name, value in kept.items()}
+
+
+def redacted(text: str) -> str:
+    """Return a command without what follows a word like ``password`` and without passwords in URLs.
+
+    >>> redacted("psql postgres://app:hunter2@db/app --token=abc")
+    'psql postgres://app:…@db/app --token=…'
+    """
+    return _NAMED.sub(r"\1…", _IN_URL.sub(r"\1…@", text))
 
 
 def write_entry(s3: Any, bucket: str, entry: Mapping[str, Any]) -> str:

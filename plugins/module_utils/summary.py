@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from plugins.module_utils import costs
 
-_MARGIN = 11
+_MARGIN = 12
 
 
 def public_url(stack: Mapping[str, Any], domain: str = "") -> str:
@@ -29,13 +30,22 @@ def public_url(stack: Mapping[str, Any], domain: str = "") -> str:
 
 
 def summary(
-    stack: Mapping[str, Any], name: str, url: str, prices: Mapping[str, Any], prices_region: str, volume_gb: float
+    stack: Mapping[str, Any],
+    name: str,
+    url: str,
+    prices: Mapping[str, Any],
+    prices_region: str,
+    volume_gb: float,
+    seen: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Describe what exists, where it answers, what runs on it and what it costs.
 
     :param stack: what :func:`plugins.module_utils.discovery.discover` returned.
     :param name: the environment's name, e.g. ``vahanhelp-prod``.
+    :param seen: what was asked besides, all of it optional: ``hosts`` (by instance id, what
+        plugins/remote/host_report.py says, or ``error``), ``lock`` (who holds it) and ``history`` (its entries).
     """
+    seen = seen or {}
     if not stack["resources"]:
         return [f"{name}: nothing exists in {stack['region']} (account {stack['account_id']})", *_retained(stack)]
     lines = [
@@ -43,7 +53,11 @@ def summary(
         _line("url", url or "nothing answers yet"),
         _line("release", stack["release"] or "none approved yet"),
     ]
-    lines += _instances(stack)
+    lines += _last_deployment(seen.get("history") or [])
+    lines += _maintenance(stack)
+    lines += [_line("lock", seen["lock"])] if seen.get("lock") else []
+    lines += _instances(stack, seen.get("hosts") or {})
+    lines += _alarms(stack)
     lines += _data(stack)
     layers = Counter(entry["layer"] or "other" for entry in stack["resources"])
     counted = ", ".join(f"{layer} {count}" for layer, count in sorted(layers.items()))
@@ -53,21 +67,103 @@ def summary(
     return lines
 
 
+def _maintenance(stack: Mapping[str, Any]) -> list[str]:
+    """Say that visitors get no application: whoever reads this may not be the one who wanted it."""
+    found = stack["maintenance"]
+    if not found["on"]:
+        return []
+    since = f" since {found['since']}" if found["since"] else ""
+    text = f"on{since}: {found['message']} (ends with playbooks/maintenance.yml -e maintenance=off)"
+    return [_line("maintenance", text)]
+
+
 def _line(label: str, text: str) -> str:
     return f"  {label:<{_MARGIN}}{text}"
 
 
-def _instances(stack: Mapping[str, Any]) -> list[str]:
+def _last_deployment(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the last run that brought a release into service."""
+    for entry in reversed(history):
+        moved = entry.get("from") != entry.get("to")
+        if entry.get("result") == "ok" and (
+            entry["verb"] in ("deploy", "rollback") or (entry["verb"] == "site" and moved)
+        ):
+            way = f"{entry['from']} → {entry['to']}" if moved and entry.get("from") else entry.get("to")
+            time = str(entry["time"]).replace("+00:00", "Z")
+            return [_line("deployed", f"{time} by {entry['who']}: {entry['verb']} {way}")]
+    return []
+
+
+def age(since: str, now: datetime | None = None) -> str:
+    """Return how long ago a time (ISO 8601) is, e.g. ``3 h``; ``-`` when it is not known.
+
+    >>> age("2026-11-22T12:00:00+00:00", datetime(2026, 11, 25, 13, tzinfo=UTC))
+    '3 d'
+    """
+    if not since:
+        return "-"
+    seconds = max(0, int(((now or datetime.now(UTC)) - datetime.fromisoformat(since)).total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _instances(stack: Mapping[str, Any], hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a table of the instances; with what the hosts say of themselves when they were asked."""
     instances: Sequence[Mapping[str, Any]] = stack["compute"]["instances"]
     if not instances:
         return [_line("instances", "none")]
-    behind = bool(stack["load_balancer"]["target_group_arn"])
+    rows = [["instance", "type", "zone", "address", "health", "age"]]
+    if hosts:
+        rows[0] += ["release", "CPU", "memory"]
+    for instance in instances:
+        host = hosts.get(instance["id"], {})
+        row = [instance[key] for key in ("id", "type", "availability_zone", "private_address")]
+        row += [_health(stack, instance, host), age(instance["launched"])]
+        if hosts:
+            row += [host.get("release") or "-", _percent(host.get("cpu_percent")), _memory(host)]
+        rows.append(row)
     lines = []
-    for number, instance in enumerate(instances):
-        health = (instance["health"] or "not registered") if behind else instance["state"]
-        place = f"{instance['type']} {instance['availability_zone']} {instance['private_address']}"
-        lines.append(_line("instances" if number == 0 else "", f"{instance['id']} {place} {health}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        lines.append(_line("instances" if number == 0 else "", text))
+    unheard = {name: host["error"] for name, host in hosts.items() if "error" in host}
+    lines += [_line("", f"{name} does not say how it is: {reason}") for name, reason in unheard.items()]
     return lines
+
+
+def _health(stack: Mapping[str, Any], instance: Mapping[str, Any], host: Mapping[str, Any]) -> str:
+    """Return what the load balancer finds; without one, what the host's own health check answers if it was asked."""
+    if stack["load_balancer"]["target_group_arn"]:
+        return str(instance["health"] or "not registered")
+    if "health" not in host:
+        return str(instance["state"])
+    status = host["health"]["status"]
+    return "healthy" if status == 200 else f"answers {status}" if status else "no answer"
+
+
+def _percent(value: int | None) -> str:
+    return "-" if value is None else f"{value} %"
+
+
+def _memory(host: Mapping[str, Any]) -> str:
+    memory = host.get("memory")
+    return _percent(round(100 * memory["used"] / memory["total"]) if memory else None)
+
+
+def _alarms(stack: Mapping[str, Any]) -> list[str]:
+    """Name the alarms that have gone off."""
+    monitoring = stack["monitoring"]
+    if not monitoring["alarm_names"]:
+        return []
+    if not monitoring["alarms"]:
+        return [_line("alarms", f"none of {len(monitoring['alarm_names'])} has gone off")]
+    return [
+        _line("alarms" if number == 0 else "", f"{alarm['name']} for {age(alarm['since'])}: {alarm['reason']}")
+        for number, alarm in enumerate(monitoring["alarms"])
+    ]
 
 
 def _data(stack: Mapping[str, Any]) -> list[str]:

@@ -17,16 +17,25 @@ _BACKUP_NAME = re.compile(r"[a-z0-9](-?[a-z0-9])*")
 
 STRATEGIES = ("in_place", "replace")
 
+LONGEST_MESSAGE = 450
+"""A fixed response has room for 1024 characters (FixedResponseActionConfig, Elastic Load Balancing API), and as JSON
+quotes take two."""
+
+_YES = frozenset(("true", "yes", "on", "1"))
+_NO = frozenset(("false", "no", "off", "0"))
+_INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
+
 VERB_INPUTS = (
     *("wait", "since", "limit", "format", "to", "deploy_strategy", "compute_kind"),
     *("backup", "backup_keep", "verify_only", "what"),
+    *("desired", "maintenance", "message", "follow", "command", "host", "as_root"),
 )
 """Every variable that :func:`check_verb` reads."""
 
 
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
-    for check in (_numbers, _since, _choices, _strategy, _rollback, _data):
+    for check in (_numbers, _since, _choices, _strategy, _rollback, _data, _scale, _maintenance, _hosts):
         yield from check(values, known)
 
 
@@ -56,6 +65,9 @@ def _choices(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     form = str(values.get("format", "table"))
     if form not in ("table", "json"):
         yield Problem("format", known.where("format"), f"'{form}' is not a format", "table or json")
+    for name in ("follow", "as_root", "verify_only"):
+        if str(values.get(name, False)).lower() not in _YES | _NO:
+            yield Problem(name, known.where(name), f"'{values[name]}' is neither yes nor no", "true or false")
 
 
 def _strategy(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
@@ -81,9 +93,44 @@ def _data(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if not _BACKUP_NAME.fullmatch(backup):
         mend = "write latest, or a name that playbooks/backups.yml lists"
         yield Problem("backup", known.where("backup"), f"'{backup}' is not the name of a backup", mend)
-    only = str(values.get("verify_only", False)).lower()
-    if only not in ("true", "false", "yes", "no"):
-        yield Problem("verify_only", known.where("verify_only"), f"'{only}' is neither true nor false", "true or false")
     what = str(values.get("what", "database"))
     if what not in ("database", "app"):
         yield Problem("what", known.where("what"), f"'{what}' is nothing that rotates", "database or app")
+def _scale(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    if known.verb != "scale":
+        return
+    desired = values.get("desired", "")
+    number = whole_number(desired)
+    if desired in ("", None):
+        yield Problem("desired", known.where("desired"), "how many instances there should be", "write -e desired=3")
+    elif number is None or number < 1:
+        yield Problem("desired", known.where("desired"), f"'{desired}' is not a number of instances", "give 1 or more")
+    # The limits are what site.yml keeps: a verb that changed them would be undone by the next run.
+    for name, variable in (("min", "compute_min_size"), ("max", "compute_max_size")):
+        if name in known.given:
+            mend = f"set {variable} (group_vars, or -e) and run site.yml"
+            yield Problem(name, "-e", "the group's limits are not scale's to change", mend)
+
+
+def _maintenance(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    if known.verb != "maintenance":
+        return
+    state = str(values.get("maintenance", "")).lower()
+    if state not in _YES | _NO:
+        what = f"'{state}' is neither on nor off" if state else "on or off"
+        yield Problem("maintenance", known.where("maintenance"), what, "write -e maintenance=on or -e maintenance=off")
+    message = str(values.get("message", ""))
+    if len(message) > LONGEST_MESSAGE:
+        what = f"has {len(message)} characters"
+        yield Problem("message", known.where("message"), what, f"give at most {LONGEST_MESSAGE}")
+    if any(ord(character) < ord(" ") for character in message):
+        yield Problem("message", known.where("message"), "has line breaks or control characters", "write one line")
+
+
+def _hosts(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    if known.verb == "exec" and not str(values.get("command") or "").strip():
+        yield Problem("command", known.where("command"), "what to run", "write -e command=\"'uptime'\"")
+    host = str(values.get("host") or "")
+    if known.verb in ("exec", "logs") and host and not _INSTANCE.fullmatch(host):
+        mend = "playbooks/status.yml lists the instances"
+        yield Problem("host", known.where("host"), f"'{host}' is not an instance id", mend)

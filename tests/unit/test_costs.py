@@ -74,6 +74,7 @@ def running_basic() -> dict[str, Any]:
             "availability_zone": f"us-east-1{'ab'[number]}",
             "private_address": f"10.0.{number}.10",
             "image_id": "ami-1",
+            "launched": "2026-11-22T12:00:00+00:00",
             "health": "healthy",
             "lifecycle": "InService",
         }
@@ -105,7 +106,7 @@ def test_the_summary_can_be_read() -> None:
     assert "vahanhelp-prod: tier basic in us-east-1, account 123456789012" in text
     assert "http://127.0.0.1:8080" in text
     assert "1.0.0-abc" in text
-    assert "i-00000000000000001 t3.micro us-east-1b 10.0.1.10 healthy" in text
+    assert "i-00000000000000001  t3.micro  us-east-1b  10.0.1.10  healthy" in text
     assert "PostgreSQL 17.7 db.t3.micro with a standby, 20 GB, available" in text
     assert "$79.17 a month before traffic (us-east-1 prices, oldest of 2024-07)" in text
 
@@ -116,7 +117,7 @@ def test_the_summary_of_nothing() -> None:
     stack["retained"] = [{"arn": "a", "service": "rds", "type": "snapshot", "id": "x-final-1", "layer": "database"}]
     assert summary(stack, "vahanhelp-prod", "", PRICES, "us-east-1", 8) == [
         "vahanhelp-prod: nothing exists in us-east-1 (account 123456789012)",
-        "  kept       rds snapshot x-final-1",
+        "  kept        rds snapshot x-final-1",
     ]
 
 

@@ -24,7 +24,7 @@ KNOWN = Knowledge(tiers=["minimal"], built=["minimal"], regions=["us-east-1"], g
             "../x",
             "'../x' is not the name of a backup; write latest, or a name that playbooks/backups.yml lists",
         ),
-        ("verify_only", "maybe", "'maybe' is neither true nor false; true or false"),
+        ("verify_only", "maybe", "'maybe' is neither yes nor no; true or false"),
         ("what", "everything", "'everything' is nothing that rotates; database or app"),
         ("to", "a/b", "'a/b' is not a release name; e.g. 1.4.0-3f2a91c0b7de"),
     ],
@@ -55,3 +55,44 @@ def test_a_rollback_does_not_take_the_variable_of_a_deployment() -> None:
     assert list(map(str, check_verb({"release": "1"}, known))) == [
         "release (-e): rollback finds the release itself; to name one write -e to=<release>"
     ]
+
+
+def problems(verb: str, given: tuple[str, ...] = (), **values: object) -> list[str]:
+    known = Knowledge(tiers=[], built=[], regions=[], given=given, verb=verb)
+    return list(map(str, check_verb(values, known)))
+
+
+def test_scale() -> None:
+    assert problems("scale", desired="3") == []
+    assert problems("scale", desired="") == [
+        "desired (not set): how many instances there should be; write -e desired=3"
+    ]
+    assert problems("scale", desired="0") == ["desired (not set): '0' is not a number of instances; give 1 or more"]
+    assert problems("scale", ("max",), desired=3) == [
+        "max (-e): the group's limits are not scale's to change; "
+        "set compute_max_size (group_vars, or -e) and run site.yml"
+    ]
+
+
+@pytest.mark.parametrize("word", ["on", "off", True, "False"])
+def test_maintenance(word: object) -> None:
+    assert problems("maintenance", maintenance=word, message="Back at six") == []
+
+
+def test_maintenance_that_cannot_be() -> None:
+    assert problems("maintenance", maintenance="") == [
+        "maintenance (not set): on or off; write -e maintenance=on or -e maintenance=off"
+    ]
+    assert "'soon' is neither on nor off" in problems("maintenance", maintenance="soon")[0]
+    assert "has 451 characters; give at most 450" in problems("maintenance", maintenance="on", message="x" * 451)[0]
+    assert "write one line" in problems("maintenance", maintenance="on", message="one\ntwo")[0]
+
+
+def test_exec_and_logs() -> None:
+    assert problems("exec", command="uptime", host="i-0123456789abcdef0", as_root="true") == []
+    assert "what to run" in problems("exec", command=" ")[0]
+    assert "'web1' is not an instance id" in problems("exec", command="uptime", host="web1")[0]
+    assert "'web1' is not an instance id" in problems("logs", host="web1")[0]
+    assert problems("logs", follow="maybe") == ["follow (not set): 'maybe' is neither yes nor no; true or false"]
+    # Arguments of one verb are nobody else's business.
+    assert problems("deploy", desired="", maintenance="", command="") == []

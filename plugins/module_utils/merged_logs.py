@@ -1,0 +1,196 @@
+"""The journals of several hosts as one, in the order of time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import queue
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from plugins.module_utils.remote import NO_ANSWER, Answer, Target, as_root
+
+REORDER_SECONDS = 1.0
+"""How long a line is held back while following, for an older one of another host to arrive."""
+
+_BATCH_LINES = 500
+_ERROR_LINES = 20
+#: Of journalctl: nothing was found (--grep).
+_NOTHING_FOUND = 1
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, order=True)
+class Line:
+    """One line of a journal.
+
+    :param time: microseconds since 1970, by the host's clock.
+    :param source: what wrote it, e.g. ``backend``.
+    """
+
+    time: int
+    host: str
+    source: str
+    text: str
+
+    def __str__(self) -> str:
+        at = datetime.fromtimestamp(self.time / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return f"{at} {self.host} {self.source}: {self.text}"
+
+
+def journal_command(units: Sequence[str], since: float | None, grep: str, *, follow: bool) -> str:
+    """Return the command that reads a host's journal, for its shell.
+
+    :param since: seconds since 1970.
+    :param grep: a pattern of journalctl's own (PCRE2); in lower case it matches both cases.
+    """
+    command = ["journalctl", "--output=json", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER", "--all", "--quiet"]
+    command += [f"--unit={unit}" for unit in units]
+    command += [f"--since=@{since:.0f}"] if since is not None else []
+    command += [f"--grep={grep}"] if grep else []
+    if not follow:
+        return as_root(command)
+    # Without a terminal nothing tells the host that we are gone, but the end of its input: journalctl ends with it.
+    script = f"{shlex.join([*command, '--follow', '--no-tail'])} & reader=$!; cat > /dev/null; kill $reader"
+    return as_root(["sh", "-c", script])
+
+
+def parse(host: str, text: str) -> Iterator[Line]:
+    """Read one entry of ``journalctl --output=json``; yield a line for each line of its message."""
+    try:
+        entry: Mapping[str, Any] = json.loads(text)
+        at, message = int(entry["__REALTIME_TIMESTAMP"]), entry.get("MESSAGE")
+    except (ValueError, KeyError, TypeError):
+        return
+    if isinstance(message, list):
+        # What is no UTF-8 comes as bytes (systemd's Journal Export Formats).
+        message = bytes(message).decode(errors="replace")
+    for part in str(message or "").splitlines() or [""]:
+        yield Line(at, host, str(entry.get("SYSLOG_IDENTIFIER") or "?"), part)
+
+
+@dataclass
+class _Reader:
+    """A process that reads one host's journal."""
+
+    target: Target
+    process: subprocess.Popen[str]
+    errors: list[str] = field(default_factory=list)
+    listener: threading.Thread | None = None
+
+    @classmethod
+    def start(cls, target: Target, command: str) -> _Reader:
+        """Start it."""
+        process = subprocess.Popen(
+            [*target.ssh, command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        reader = cls(target, process)
+        reader.listener = threading.Thread(target=reader._collect_errors, daemon=True)
+        reader.listener.start()
+        return reader
+
+    def _collect_errors(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.errors = [*self.errors, line][-_ERROR_LINES:]
+
+    def lines(self) -> Iterator[Line]:
+        """Yield what it reads, to the end."""
+        assert self.process.stdout
+        for text in self.process.stdout:
+            yield from parse(self.target.name, text)
+
+    def answer(self) -> Answer:
+        """Return how it ended."""
+        code = self.process.wait()
+        if self.listener:
+            self.listener.join()
+        said = "".join(self.errors)
+        # A pattern that nothing matches is no failure; a pattern that is wrong says so.
+        return Answer(0 if code == _NOTHING_FOUND and not said else code, "", said)
+
+    def stop(self) -> None:
+        """End it, here and on the host."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        self.process.kill()
+        self.process.wait()
+
+
+def read(targets: Sequence[Target], command: str, say: Say, *, follow: bool) -> dict[str, Answer]:
+    """Print the journals of all hosts, merged; return how reading each ended.
+
+    :param say: prints text of one or more lines.
+    :param follow: go on until every host has ended the connection.
+    """
+    readers: list[_Reader] = []
+    try:
+        readers += [_Reader.start(target, command) for target in targets]
+        merged = _as_they_come(readers) if follow else _batches(heapq.merge(*(reader.lines() for reader in readers)))
+        for lines in merged:
+            say("\n".join(map(str, lines)))
+        return {reader.target.name: reader.answer() for reader in readers}
+    finally:
+        for reader in readers:
+            reader.stop()
+
+
+def _batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Yield lines in pieces that are printed at once: each print is a message from one process to another."""
+    left = iter(lines)
+    while batch := list(itertools.islice(left, _BATCH_LINES)):
+        yield batch
+
+
+def _as_they_come(readers: Sequence[_Reader]) -> Iterator[list[Line]]:
+    """Yield what has waited long enough, in the order of time; nothing is yielded while there is nothing."""
+    arrived: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+
+    def pump(reader: _Reader) -> None:
+        for line in reader.lines():
+            arrived.put(line)
+        arrived.put(None)
+
+    for reader in readers:
+        threading.Thread(target=pump, args=(reader,), daemon=True).start()
+    held: list[tuple[Line, float]] = []
+    running = len(readers)
+    while running or held:
+        deadline = time.monotonic() + REORDER_SECONDS / 4
+        while running and (left := deadline - time.monotonic()) > 0:
+            try:
+                line = arrived.get(timeout=left)
+            except queue.Empty:
+                break
+            if line is None:
+                running -= 1
+            else:
+                heapq.heappush(held, (line, time.monotonic()))
+        due = time.monotonic() - REORDER_SECONDS
+        ready: list[Line] = []
+        while held and (not running or held[0][1] <= due):
+            ready.append(heapq.heappop(held)[0])
+        if ready:
+            yield ready
+
+
+def failures(answers: Mapping[str, Answer]) -> list[str]:
+    """Return a line for each host whose journal could not be read to its end."""
+    return [
+        f"{host}: {'cannot be reached' if answer.code == NO_ANSWER else 'cannot be read'}: {answer.reason}"
+        for host, answer in answers.items()
+        if answer.code != 0
+    ]

@@ -1,0 +1,220 @@
+#!/usr/bin/python
+"""Put maintenance up in front of an application behind a load balancer, and take it away."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible.module_utils.maintenance import HEALTH, MAINTENANCE_TAG, PAGE, PRIORITIES, SINCE_TAG, body
+from ansible.module_utils.ownership import owned_by
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
+    ansible_dict_to_boto3_tag_list,
+    boto3_tag_list_to_ansible_dict,
+)
+from botocore.exceptions import BotoCoreError, ClientError
+
+DOCUMENTATION = r"""
+module: listener_maintenance
+short_description: Let a load balancer answer instead of the application
+description:
+  - On each listener that forwards to a target group, everything is answered 503 with a message as JSON; only one path,
+    the health check's, still reaches the application. Listeners that redirect go on redirecting.
+  - The module amazon.aws.elb_application_lb manages all rules of a listener or none, and tags none.
+  - A fixed response has no headers of its own, so there is no Retry-After (Elastic Load Balancing, CreateRule).
+options:
+  load_balancer_arn:
+    description: The load balancer.
+    type: str
+    required: true
+  state:
+    description: Whether maintenance is on.
+    type: str
+    choices: [present, absent]
+    default: present
+  message:
+    description: What people are told. Needed with O(state=present).
+    type: str
+  health_path:
+    description: Path that still reaches the application. Needed with O(state=present).
+    type: str
+  tags:
+    description: Tags of the rules. C(vahana:app) and C(vahana:env) decide whose a rule is.
+    type: dict
+    required: true
+author: Vahana
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+"""
+
+EXAMPLES = r"""
+- name: Put maintenance up
+  listener_maintenance:
+    load_balancer_arn: "{{ stack.load_balancer.arn }}"
+    message: We will be back at six.
+    health_path: /api/health
+    tags: {"vahana:app": cars, "vahana:env": prod}
+
+- name: Take it away
+  listener_maintenance:
+    load_balancer_arn: "{{ stack.load_balancer.arn }}"
+    state: absent
+    tags: {"vahana:app": cars, "vahana:env": prod}
+"""
+
+RETURN = r"""
+rules:
+  description: ARNs of the rules that there are afterwards.
+  returned: always
+  type: list
+  elements: str
+"""
+
+Rule = dict[str, Any]
+
+
+def wanted_rules(listener: Mapping[str, Any], message: str, health_path: str) -> dict[str, Rule]:
+    """Return the rules of one listener by their purpose, as CreateRule takes them."""
+    # The default action may name the same target group twice, which only DescribeListeners does.
+    forward = [
+        {"Type": "forward", "TargetGroupArn": action["TargetGroupArn"]}
+        for action in listener["DefaultActions"]
+        if action["Type"] == "forward"
+    ]
+    answer = {"StatusCode": "503", "ContentType": "application/json", "MessageBody": body(message)}
+    return {
+        HEALTH: {"path": health_path, "Actions": forward},
+        PAGE: {"path": "*", "Actions": [{"Type": "fixed-response", "FixedResponseConfig": answer}]},
+    }
+
+
+def managed_part(rule: Mapping[str, Any]) -> Rule:
+    """Cut a rule of DescribeRules down to what we set."""
+    actions = []
+    for action in rule["Actions"]:
+        keys = ("Type", "TargetGroupArn", "FixedResponseConfig")
+        actions.append({key: action[key] for key in keys if action.get(key)})
+    paths = [
+        value
+        for condition in rule["Conditions"]
+        for value in condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values", [])
+    ]
+    return {"path": " ".join(paths), "Actions": actions}
+
+
+def existing_rules(module: AnsibleAWSModule, client: Any, listener_arn: str) -> dict[str, Rule]:
+    """Return our rules of a listener by their purpose; fail when somebody else's stand where ours would."""
+    pages = client.get_paginator("describe_rules").paginate(ListenerArn=listener_arn)
+    rules = {rule["RuleArn"]: rule for page in pages for rule in page["Rules"] if rule["Priority"] in PRIORITIES}
+    if not rules:
+        return {}
+    found = {}
+    for answer in client.describe_tags(ResourceArns=list(rules))["TagDescriptions"]:
+        tags, rule = boto3_tag_list_to_ansible_dict(answer["Tags"]), rules[answer["ResourceArn"]]
+        if owned_by(tags, module.params["tags"]) and MAINTENANCE_TAG in tags:
+            found[tags[MAINTENANCE_TAG]] = rule
+        elif module.params["state"] == "present":
+            module.fail_json(
+                msg=f"the listener has a rule of somebody else's with priority {rule['Priority']}, where maintenance "
+                f"would be; give it another: aws elbv2 set-rule-priorities --rule-priorities "
+                f"RuleArn={rule['RuleArn']},Priority=10"
+            )
+    return found
+
+
+def put_up(module: AnsibleAWSModule, client: Any, listener: Mapping[str, Any], since: str) -> Iterable[tuple[Any, Any]]:
+    """Bring a listener's rules to what is asked, the way in for the health check first; yield what changes."""
+    found = existing_rules(module, client, listener["ListenerArn"])
+    wanted = wanted_rules(listener, module.params["message"], module.params["health_path"])
+    for priority, purpose in PRIORITIES.items():
+        rule, old = wanted[purpose], found.get(purpose)
+        if old and managed_part(old) == rule:
+            continue
+        yield (managed_part(old) if old else None), rule
+        if module.check_mode:
+            continue
+        content = {
+            "Conditions": [{"Field": "path-pattern", "PathPatternConfig": {"Values": [rule["path"]]}}],
+            "Actions": rule["Actions"],
+        }
+        if old:
+            client.modify_rule(RuleArn=old["RuleArn"], **content)
+        else:
+            tags = {**module.params["tags"], MAINTENANCE_TAG: purpose, SINCE_TAG: since}
+            client.create_rule(
+                ListenerArn=listener["ListenerArn"],
+                Priority=int(priority),
+                Tags=ansible_dict_to_boto3_tag_list(tags),
+                **content,
+            )
+
+
+def take_away(module: AnsibleAWSModule, client: Any, listener: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
+    """Delete our rules of a listener, the answer before the way in for the health check; yield what changes."""
+    found = existing_rules(module, client, listener["ListenerArn"])
+    for purpose in (PAGE, HEALTH):
+        if purpose in found:
+            yield managed_part(found[purpose]), None
+            if not module.check_mode:
+                client.delete_rule(RuleArn=found[purpose]["RuleArn"])
+
+
+def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
+    """Bring all listeners to the wanted state."""
+    pages = client.get_paginator("describe_listeners").paginate(LoadBalancerArn=module.params["load_balancer_arn"])
+    listeners = [
+        listener
+        for page in pages
+        for listener in page["Listeners"]
+        if any(action["Type"] == "forward" for action in listener["DefaultActions"])
+    ]
+    if not listeners:
+        module.fail_json(msg="the load balancer has no listener that forwards to the backend; run site.yml first")
+    since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    changes: dict[str, Any] = {"before": {}, "after": {}}
+    for listener in listeners:
+        present = module.params["state"] == "present"
+        done = put_up(module, client, listener, since) if present else take_away(module, client, listener)
+        for number, (old, new) in enumerate(done):
+            name = f"{listener['Protocol']} {listener['Port']} rule {number + 1}"
+            changes["before"].update({name: old} if old else {})
+            changes["after"].update({name: new} if new else {})
+    left = [
+        rule["RuleArn"]
+        for listener in listeners
+        for rule in existing_rules(module, client, listener["ListenerArn"]).values()
+    ]
+    return {"changed": changes != {"before": {}, "after": {}}, "rules": left, "diff": changes}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleAWSModule(
+        argument_spec={
+            "load_balancer_arn": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "message": {"type": "str"},
+            "health_path": {"type": "str"},
+            "tags": {"type": "dict", "required": True},
+        },
+        required_if=[("state", "present", ("message", "health_path"))],
+        supports_check_mode=True,
+    )
+    try:
+        result = ensure(module, module.client("elbv2"))
+    except (BotoCoreError, ClientError) as error:
+        module.fail_json_aws(error, msg="The load balancer's maintenance cannot be changed")
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

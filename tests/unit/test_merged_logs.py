@@ -1,0 +1,151 @@
+"""Several journals as one. The hosts are shells of this machine that print what journalctl would."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from plugins.module_utils import merged_logs
+from plugins.module_utils.merged_logs import Line, failures, journal_command, parse, read
+from plugins.module_utils.remote import Target, target, targets, within
+
+SECOND = 1_000_000
+BEGAN = 1_764_000_000 * SECOND
+
+
+def entry(second: float, text: object) -> str:
+    at = str(BEGAN + int(second * SECOND))
+    return json.dumps({"__REALTIME_TIMESTAMP": at, "SYSLOG_IDENTIFIER": "backend", "MESSAGE": text})
+
+
+def host(tmp_path: Path, name: str, *entries: str, after: str = "") -> Target:
+    """Return a host that prints entries, whatever it is asked."""
+    file = tmp_path / name
+    file.write_text("".join(f"{each}\n" for each in entries))
+    return Target(name, ("sh", "-c", f"cat {file}; {after or 'true'}; #"))
+
+
+def test_in_the_order_of_time(tmp_path: Path) -> None:
+    said: list[str] = []
+    hosts = [
+        host(tmp_path, "i-1", entry(0, "first"), entry(2, "third\nand more")),
+        host(tmp_path, "i-2", entry(1, list(b"sec\xffond")), entry(3, None), "no JSON"),
+    ]
+    answers = read(hosts, "", said.append, follow=False)
+    assert "\n".join(said).splitlines() == [
+        "2025-11-24T16:00:00.000Z i-1 backend: first",
+        "2025-11-24T16:00:01.000Z i-2 backend: sec�ond",
+        "2025-11-24T16:00:02.000Z i-1 backend: third",
+        "2025-11-24T16:00:02.000Z i-1 backend: and more",
+        "2025-11-24T16:00:03.000Z i-2 backend: ",
+    ]
+    assert failures(answers) == []
+
+
+def test_following_holds_back_what_came_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merged_logs, "REORDER_SECONDS", 0.8)
+    said: list[tuple[float, str]] = []
+    began = time.monotonic()
+    late = host(tmp_path, "i-1", after=f"sleep 0.2; echo '{entry(1, 'older')}'; sleep 2")
+    hosts = [late, host(tmp_path, "i-2", entry(2, "newer"), after="sleep 2")]
+    answers = read(hosts, "", lambda text: said.append((time.monotonic() - began, text)), follow=True)
+    texts = "\n".join(text for _at, text in said).splitlines()
+    assert [text.rpartition(" ")[2] for text in texts] == ["older", "newer"]
+    # Long before the connections end.
+    assert said[0][0] < 1.9
+    assert failures(answers) == []
+
+
+def test_a_host_that_cannot_be_read_is_named_after_the_others(tmp_path: Path) -> None:
+    said: list[str] = []
+    hosts = [
+        host(tmp_path, "i-1", entry(0, "first")),
+        host(tmp_path, "i-2", after="echo 'ssh: connect to host i-2: timed out' >&2; exit 255"),
+        host(tmp_path, "i-3", after="echo 'Failed to compile pattern' >&2; exit 1"),
+        # What journalctl ends with when nothing matches.
+        host(tmp_path, "i-4", after="exit 1"),
+    ]
+    assert failures(read(hosts, "", said.append, follow=False)) == [
+        "i-2: cannot be reached: ssh: connect to host i-2: timed out",
+        "i-3: cannot be read: Failed to compile pattern",
+    ]
+    assert said == ["2025-11-24T16:00:00.000Z i-1 backend: first"]
+
+
+def test_the_command() -> None:
+    once = journal_command(["backend"], 1.6, "it's", follow=False)
+    assert once.startswith("sudo -n journalctl --output=json ")
+    assert once.endswith("""--unit=backend --since=@2 '--grep=it'"'"'s'""")
+    assert "--follow" not in once
+
+
+def test_a_host_that_is_left_stops_reading(tmp_path: Path) -> None:
+    """Without a terminal the end of the input is all that a host learns of a controller that was killed."""
+    tools = {"sudo": '#!/bin/sh\nshift\nexec "$@"\n', "journalctl": "#!/bin/sh\necho $$\nexec sleep 60\n"}
+    for name, text in tools.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    command = journal_command(["backend"], None, "", follow=True)
+    with subprocess.Popen(
+        ["sh", "-c", command],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin and process.stdout
+        reader = int(process.stdout.readline())
+        assert Path(f"/proc/{reader}").exists()
+        process.stdin.close()
+        process.wait(timeout=10)
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{reader}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{reader}").exists()
+
+
+def test_how_a_host_is_reached() -> None:
+    variables = {
+        "ansible_host": "10.0.0.5",
+        "ansible_user": "admin",
+        "ansible_ssh_private_key_file": "/k",
+        "ansible_ssh_common_args": '-o ProxyCommand="aws open-tunnel --instance-id %h" -o HostKeyAlias=i-1',
+    }
+    found = target("i-1", variables, 5)
+    assert found.ssh[-5:] == ("-i", "/k", "-l", "admin", "10.0.0.5")
+    assert "ProxyCommand=aws open-tunnel --instance-id %h" in found.ssh
+    assert found.ssh[3:5] == ("-o", "ConnectTimeout=5")
+    assert [each.name for each in targets(["i-1", "i-unknown"], {"hostvars": {"i-1": variables}}, 5)] == ["i-1"]
+    limited = {"hostvars": {"i-1": variables}, "groups": {"all": ["i-1"]}, "ansible_limit": "localhost"}
+    assert targets(["i-1"], limited, 5) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "inside"),
+    [
+        ("localhost", False),
+        ("i-1", True),
+        ("localhost,i-1", True),
+        ("tier_basic", True),
+        ("tier_*", True),
+        ("all", True),
+        ("all:!i-1", False),
+        ("!i-2", True),
+        ("tier_basic:&az_b", False),
+        ("i-1:&tier_basic", True),
+        ("~i-.*", False),
+    ],
+)
+def test_a_limit_of_the_run_counts(limit: str, inside: bool) -> None:
+    groups = {"all": ["i-1", "i-2"], "tier_basic": ["i-1"], "az_b": ["i-2"]}
+    assert within(limit, "i-1", groups) == inside
+
+
+def test_a_line_that_is_none() -> None:
+    assert list(parse("i-1", "-- No entries --")) == []
+    assert list(parse("i-1", '{"MESSAGE": "without a time"}')) == []
+    assert list(parse("i-1", entry(0, ""))) == [Line(BEGAN, "i-1", "backend", "")]
