@@ -253,8 +253,20 @@ class Npm:
         node = shutil.which("node", path=environment["PATH"])
         if node is None:
             raise ReleaseError(f"there is no node beside {self.path} nor on PATH; install Node.js 24")
-        done = subprocess.run([node, "--version"], env=environment, stdout=subprocess.PIPE, text=True, check=True)
-        return {"node": done.stdout.strip().removeprefix("v"), "npm": self.run(["--version"], self.path.parent).strip()}
+
+        def version(program: str) -> str:
+            # What npm has to say beside it goes to stderr.
+            done = subprocess.run(
+                [program, "--version"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                check=True,
+            )
+            return done.stdout.strip().removeprefix("v")
+
+        return {"node": version(node), "npm": version(str(self.path))}
 
     def _environment(self) -> dict[str, str]:
         # Packages may run code of their own while they are installed: it gets no credentials of ours.

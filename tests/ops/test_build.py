@@ -1,0 +1,159 @@
+"""Build a release: from folders and commits, tested, once; the hooks around it; the list of releases."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.ops.conftest import PARAMETERS, TAGS, Account, Run
+from tests.ops.test_rollback import publish
+
+PACKAGE = {"name": "cars", "version": "1.0.0", "private": True}
+SCRIPTS = {"migrate": "node -e ''", "test": "node --test"}
+LOCK = {"name": "cars", "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": {"": PACKAGE}}
+PASSING = "require('node:test').test('cars are listed', () => {});\n"
+
+Build = Callable[..., Run]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    person = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    done = subprocess.run(["git", *person, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Return a repository with a backend that needs no package, and a tag."""
+    shop = tmp_path / "shop"
+    for name, text in {
+        "api/package.json": json.dumps({**PACKAGE, "scripts": SCRIPTS}),
+        "api/package-lock.json": json.dumps(LOCK),
+        "api/src/server.js": "// start\n",
+        "api/test/cars.test.js": PASSING,
+    }.items():
+        (shop / name).parent.mkdir(parents=True, exist_ok=True)
+        (shop / name).write_text(text)
+    git(shop, "init", "-q", "-b", "main")
+    git(shop, "add", ".")
+    git(shop, "commit", "-qm", "first")
+    git(shop, "tag", "v1")
+    return shop
+
+
+@pytest.fixture
+def build(account: Account, shop: Path) -> Build:
+    """Build with the real npm, which needs no network for this backend."""
+
+    def build(*arguments: str) -> Run:
+        return account.play(
+            "build",
+            *("-e", f"release_backend_source={shop / 'api'}", "-e", "release_frontend_source="),
+            *("-e", f"release_dist={shop.parent / 'dist'}"),
+            *arguments,
+        )
+
+    return build
+
+
+def changed(run: Run) -> int:
+    [line] = [line for line in run.output.splitlines() if line.startswith("localhost") and "changed=" in line]
+    return int(line.split("changed=")[1].split()[0])
+
+
+def test_a_commit_is_built_once_and_listed(account: Account, build: Build, shop: Path) -> None:
+    commit = git(shop, "rev-parse", "HEAD")
+    (shop / "api/src/server.js").write_text("// in the making\n")
+    planned = build("-e", "ref=v1", "--check")
+    assert planned.code == 0 and "would be built" in planned.output, planned.output
+    assert account.writes() == []
+
+    made = build("-e", "ref=v1", "-e", "reason='the first'")
+    assert made.code == 0 and changed(made) == 1, made.output
+    [entry] = account.history()
+    assert (entry["verb"], entry["from"], entry["result"], entry["reason"]) == ("build", "", "ok", "the first")
+    release = entry["to"]
+    assert f"playbooks/deploy.yml -e release={release}" in made.output
+    assert account.objects("releases/") == [f"releases/{release}/{n}" for n in ("backend.tar.gz", "manifest.json")]
+
+    account.writes()
+    again = build("-e", "ref=main")
+    assert again.code == 0 and changed(again) == 0, again.output
+    assert "nothing to build" in again.output
+    assert account.writes() == []
+
+    ssm = account.client("ssm")
+    for value in ("0.9.0", release):
+        ssm.put_parameter(Name=f"{PARAMETERS}/release", Value=value, Type="String", Overwrite=True)
+    publish(account, "0.9.0")
+    shown = account.play("releases", "-e", "limit=1", "-e", "format=json")
+    lines = [json.loads(line) for line in shown.output.splitlines() if line.startswith("{")]
+    assert [(line["release"], line["state"]) for line in lines] == [("0.9.0", "previous"), (release, "current")]
+    assert (lines[1]["commit"], lines[1]["builder"], lines[1]["tests"]) == (commit, entry["who"], "passed")
+    assert lines[1]["node"].startswith("24.") and lines[1]["npm"] and lines[1]["time"] >= entry["time"]
+
+
+def test_hooks_and_a_failing_test(account: Account, build: Build, shop: Path) -> None:
+    account.client("ssm").put_parameter(Name=f"{PARAMETERS}/release", Value="0.9.0", Type="String", Tags=TAGS)
+    hooks, told = shop.parent / "hooks", shop.parent / "told"
+    (hooks / "tasks").mkdir(parents=True)
+    # A file beside the hooks, found from them.
+    (hooks / "tasks/tell.yml").write_text(
+        "- ansible.builtin.lineinfile:\n"
+        "    create: true\n"
+        "    mode: '0600'\n"
+        f"    path: {told}\n"
+        "    line: >-\n"
+        "      {{ hooks_point }} {{ hooks_name }} {{ hooks_release }} {{ hooks_previous }} {{ hooks_result }}\n"
+        "      {{ hooks_who }} {{ hooks_reason }} {{ hooks_urls.health }} {{ hooks_error.splitlines() | join(' ') }}\n"
+    )
+    for point in ("before_build", "after_build", "failed_build"):
+        (hooks / f"{point}.yml").write_text("- ansible.builtin.include_tasks: tasks/tell.yml\n")
+    given = ("-e", f"hooks_directory={hooks}", "-e", "reason=Friday", "-e", "public_url=http://127.0.0.1:1")
+
+    tests = shop / "api/test/cars.test.js"
+    tests.write_text(PASSING.replace("{}", "{ throw new Error('no car is listed'); }"))
+    failed = build(*given)
+    assert failed.code != 0 and "error: nothing was released" in failed.output, failed.output
+    assert "the backend does not pass its tests" in failed.output and "no car is listed" in failed.output
+    assert account.objects("releases/") == []
+    before, after = told.read_text().splitlines()
+    assert before.startswith("before_build vahanhelp-prod 1.0.0-")
+    assert after.startswith("failed_build vahanhelp-prod ") and "no car is listed" in after
+    told.unlink()
+    [entry] = account.history()
+    assert (entry["verb"], entry["result"]) == ("build", "failed")
+
+    tests.write_text(PASSING)
+    made = build(*given)
+    assert made.code == 0, made.output
+    entry = account.history()[-1]
+    about = f"vahanhelp-prod {entry['to']} 0.9.0"
+    tail = f"{entry['who']} Friday http://127.0.0.1:1/api/health"
+    lines = [" ".join(line.split()) for line in told.read_text().splitlines()]
+    assert lines == [f"before_build {about} {tail}", f"after_build {about} ok {tail}"]
+
+    # Nothing to build, nothing to tell.
+    assert changed(build(*given)) == 0
+    assert len(told.read_text().splitlines()) == 2
+
+
+def test_every_mistake_is_named_at_once(account: Account, build: Build, shop: Path) -> None:
+    hooks = shop.parent / "hooks"
+    hooks.mkdir()
+    (hooks / "after_biuld.yml").write_text("- ansible.builtin.debug:\n")
+    (hooks / "after_build.yml").write_text("- name: {\n")
+    stopped = build("-e", "version=1", "-e", "build_tests=flase", "-e", f"hooks_directory={hooks}")
+    assert stopped.code != 0
+    for message in (
+        "version (-e): playbooks know it by another name; write -e release=…",
+        "build_tests (-e): 'flase' is neither; true or false",
+        f"{hooks}/after_biuld.yml (hooks_directory): no hook has this name, so it would never run; did you mean after_b",
+        f"{hooks}/after_build.yml (hooks_directory): cannot be read (",
+    ):
+        assert f"[ERROR]: {message}" in stopped.output, stopped.output
+    assert account.writes() == []
