@@ -152,7 +152,7 @@ def test_every_mistake_is_named_at_once(account: Account, build: Build, shop: Pa
     for message in (
         "version (-e): playbooks know it by another name; write -e release=…",
         "build_tests (-e): 'flase' is neither; true or false",
-        f"{hooks}/after_biuld.yml (hooks_directory): no hook has this name, so it would never run; did you mean after_b",
+        f"{hooks}/after_biuld.yml (hooks_directory): no hook has this name, so it would never run; did you mean",
         f"{hooks}/after_build.yml (hooks_directory): cannot be read (",
     ):
         assert f"[ERROR]: {message}" in stopped.output, stopped.output

@@ -82,6 +82,7 @@ def play(folder: Path, site: Site, *tasks: dict[str, Any], check: bool = False) 
         "lock_result": LOCK,
         "public_url": site.url,
         "reason": "Friday's release",
+        "warm_paths": ["/", "/api/cars"],
     }
     content = {"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": list(tasks)}
     playbook.write_text(yaml.safe_dump([content]))
@@ -113,7 +114,7 @@ def test_the_examples(tmp_path: Path, site: Site) -> None:
             "cars-prod: 2.0.0 failed, 1.0.0 stays: i-1 is not healthy",
         )
     ]
-    assert site.asked == ["/", "/api/health", "/api/listings"] * 2
+    assert site.asked == ["/", "/api/cars"] * 2
     site.told.clear()
     # Of a trial there is nothing to tell.
     assert play(tmp_path, site, *tasks, check=True).code == 0
