@@ -65,40 +65,9 @@ def changed(run: Run) -> int:
     return int(line.split("changed=")[1].split()[0])
 
 
-def test_a_commit_is_built_once_and_listed(account: Account, build: Build, shop: Path) -> None:
-    commit = git(shop, "rev-parse", "HEAD")
-    (shop / "api/src/server.js").write_text("// in the making\n")
-    planned = build("-e", "ref=v1", "--check")
-    assert planned.code == 0 and "would be built" in planned.output, planned.output
-    assert account.writes() == []
-
-    made = build("-e", "ref=v1", "-e", "reason='the first'")
-    assert made.code == 0 and changed(made) == 1, made.output
-    [entry] = account.history()
-    assert (entry["verb"], entry["from"], entry["result"], entry["reason"]) == ("build", "", "ok", "the first")
-    release = entry["to"]
-    assert f"playbooks/deploy.yml -e release={release}" in made.output
-    assert account.objects("releases/") == [f"releases/{release}/{n}" for n in ("backend.tar.gz", "manifest.json")]
-
-    account.writes()
-    again = build("-e", "ref=main")
-    assert again.code == 0 and changed(again) == 0, again.output
-    assert "nothing to build" in again.output
-    assert account.writes() == []
-
-    ssm = account.client("ssm")
-    for value in ("0.9.0", release):
-        ssm.put_parameter(Name=f"{PARAMETERS}/release", Value=value, Type="String", Overwrite=True)
-    publish(account, "0.9.0")
-    shown = account.play("releases", "-e", "limit=1", "-e", "format=json")
-    lines = [json.loads(line) for line in shown.output.splitlines() if line.startswith("{")]
-    assert [(line["release"], line["state"]) for line in lines] == [("0.9.0", "previous"), (release, "current")]
-    assert (lines[1]["commit"], lines[1]["builder"], lines[1]["tests"]) == (commit, entry["who"], "passed")
-    assert lines[1]["node"].startswith("24.") and lines[1]["npm"] and lines[1]["time"] >= entry["time"]
-
-
-def test_hooks_and_a_failing_test(account: Account, build: Build, shop: Path) -> None:
-    account.client("ssm").put_parameter(Name=f"{PARAMETERS}/release", Value="0.9.0", Type="String", Tags=TAGS)
+@pytest.fixture
+def told(shop: Path) -> Path:
+    """Have hooks that write down what they may read, and return where."""
     hooks, told = shop.parent / "hooks", shop.parent / "told"
     (hooks / "tasks").mkdir(parents=True)
     # A file beside the hooks, found from them.
@@ -113,8 +82,15 @@ def test_hooks_and_a_failing_test(account: Account, build: Build, shop: Path) ->
     )
     for point in ("before_build", "after_build", "failed_build"):
         (hooks / f"{point}.yml").write_text("- ansible.builtin.include_tasks: tasks/tell.yml\n")
-    given = ("-e", f"hooks_directory={hooks}", "-e", "reason=Friday", "-e", "public_url=http://127.0.0.1:1")
+    return told
 
+
+def test_tested_built_once_and_listed_with_hooks_around(account: Account, build: Build, shop: Path, told: Path) -> None:
+    ssm, commit = account.client("ssm"), git(shop, "rev-parse", "HEAD")
+    ssm.put_parameter(Name=f"{PARAMETERS}/release", Value="0.9.0", Type="String", Tags=TAGS)
+    given = ("-e", f"hooks_directory={told.parent}/hooks", "-e", "reason=Friday", "-e", "public_url=http://127.0.0.1:1")
+
+    # A failing test, not committed.
     tests = shop / "api/test/cars.test.js"
     tests.write_text(PASSING.replace("{}", "{ throw new Error('no car is listed'); }"))
     failed = build(*given)
@@ -128,18 +104,33 @@ def test_hooks_and_a_failing_test(account: Account, build: Build, shop: Path) ->
     [entry] = account.history()
     assert (entry["verb"], entry["result"]) == ("build", "failed")
 
-    tests.write_text(PASSING)
-    made = build(*given)
-    assert made.code == 0, made.output
+    # What is committed has none.
+    made = build("-e", "ref=v1", *given)
+    assert made.code == 0 and changed(made) > 0, made.output
     entry = account.history()[-1]
-    about = f"vahanhelp-prod {entry['to']} 0.9.0"
-    tail = f"{entry['who']} Friday http://127.0.0.1:1/api/health"
+    release = entry["to"]
+    assert (entry["verb"], entry["from"], entry["result"], entry["reason"]) == ("build", "", "ok", "Friday")
+    assert f"playbooks/deploy.yml -e release={release}" in made.output
+    assert account.objects("releases/") == [f"releases/{release}/{n}" for n in ("backend.tar.gz", "manifest.json")]
+    about, tail = f"vahanhelp-prod {release} 0.9.0", f"{entry['who']} Friday http://127.0.0.1:1/api/health"
     lines = [" ".join(line.split()) for line in told.read_text().splitlines()]
     assert lines == [f"before_build {about} {tail}", f"after_build {about} ok {tail}"]
 
-    # Nothing to build, nothing to tell.
-    assert changed(build(*given)) == 0
+    # The same by another name: nothing to build, nothing to tell.
+    account.writes()
+    again = build("-e", "ref=main", *given)
+    assert again.code == 0 and changed(again) == 0, again.output
+    assert "nothing to build" in again.output
+    assert account.writes() == []
     assert len(told.read_text().splitlines()) == 2
+
+    ssm.put_parameter(Name=f"{PARAMETERS}/release", Value=release, Type="String", Overwrite=True)
+    publish(account, "0.9.0")
+    shown = account.play("releases", "-e", "limit=1", "-e", "format=json")
+    found = [json.loads(line) for line in shown.output.splitlines() if line.startswith("{")]
+    assert [(line["release"], line["state"]) for line in found] == [("0.9.0", "previous"), (release, "current")]
+    assert (found[1]["commit"], found[1]["builder"], found[1]["tests"]) == (commit, entry["who"], "passed")
+    assert found[1]["node"].startswith("24.") and found[1]["npm"] and found[1]["time"] >= entry["time"]
 
 
 def test_every_mistake_is_named_at_once(account: Account, build: Build, shop: Path) -> None:
