@@ -94,7 +94,7 @@ def test_tested_built_once_and_listed_with_hooks_around(account: Account, build:
     tests = shop / "api/test/cars.test.js"
     tests.write_text(PASSING.replace("{}", "{ throw new Error('no car is listed'); }"))
     failed = build(*given)
-    assert failed.code != 0 and "error: nothing was released" in failed.output, failed.output
+    assert failed.code != 0 and "error: there is no release to go on with" in failed.output, failed.output
     assert "the backend does not pass its tests" in failed.output and "no car is listed" in failed.output
     assert account.objects("releases/") == []
     before, after = told.read_text().splitlines()
