@@ -13,6 +13,7 @@ from ansible.utils.vars import load_extra_vars
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.hooks import check_hooks
 from plugins.module_utils.inputs import CHECKED, Problem, check_inputs
 from plugins.module_utils.project import ROOT, knowledge, read_variables, verb_of
 from plugins.module_utils.verb_inputs import VERB_INPUTS, check_verb
@@ -53,7 +54,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         variables = task_vars or {}
         extra = load_extra_vars(self._loader)
         values: dict[str, Any] = {}
-        for name in (*CHECKED, *VERB_INPUTS):
+        for name in (*CHECKED, *VERB_INPUTS, "hooks_directory"):
             if name in variables:
                 try:
                     values[name] = self._templar.template(variables[name])
@@ -71,6 +72,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if not tier:
             values.pop("tier", None)
         problems = list(map(str, [*check_inputs(values, known), *check_verb(values, known)]))
+        hooks = str(values.get("hooks_directory") or "")
+        problems += map(str, check_hooks(hooks, ROOT, known.where("hooks_directory"), load))
         if arguments["need_tier"] and not tier:
             name = f"{values.get('app_name')}-{values.get('deploy_env')}"
             choice = " or ".join(f"-e tier={built}" for built in known.built)

@@ -20,6 +20,7 @@ from ansible.utils.vars import load_extra_vars
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.hooks import check_hooks
 from plugins.module_utils.inputs import CHECKED, check_inputs
 from plugins.module_utils.project import ROOT, built_tiers, knowledge, read_variables, verb_of
 from plugins.module_utils.verb_inputs import VERB_INPUTS, check_verb
@@ -184,7 +185,7 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         values, sources = read_variables(ROOT, tier if tier in built_tiers(ROOT, tiers) else "", load)
         templar = Templar(loader=loader, variables={**values, **extra})
         known: dict[str, Any] = {}
-        for name in (*CHECKED, *VERB_INPUTS):
+        for name in (*CHECKED, *VERB_INPUTS, "hooks_directory"):
             if name in extra or name in values:
                 try:
                     known[name] = templar.template(extra.get(name, values.get(name)))
@@ -192,7 +193,12 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
                     # Depends on what only the run will know (the deployed tier): preflight checks it then.
                     continue
         about = knowledge(ROOT, sources, tiers, extra, verb_of(context.CLIARGS))
-        problems = [*check_inputs(known, about), *check_verb(known, about)]
+        hooks = str(known.get("hooks_directory") or "")
+        problems = [
+            *check_inputs(known, about),
+            *check_verb(known, about),
+            *check_hooks(hooks, ROOT, about.where("hooks_directory"), load),
+        ]
         if problems:
             self._refuse(*map(str, problems))
         return known

@@ -31,6 +31,8 @@ LOAD_BALANCER_ADDRESSES = 8
 ZONES_NEEDED = 2
 HIGHEST_PORT = 65535
 SSH_PORT = 22
+#: What other tools call our variables.
+OTHER_NAMES = {"version": "release"}
 #: How alike a misspelt variable must be to a known one before it is called a mistake (0 to 1).
 VARIABLE_LIKENESS = 0.8
 
@@ -117,6 +119,9 @@ def suggestion(wrong: str, right: Collection[str], likeness: float = 0.5) -> str
 
 def _misspelt_variables(_values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     for name in known.given:
+        if name in OTHER_NAMES:
+            yield Problem(name, "-e", "playbooks know it by another name", f"write -e {OTHER_NAMES[name]}=…")
+            continue
         if name in known.variables:
             continue
         close = difflib.get_close_matches(name, known.variables, n=1, cutoff=VARIABLE_LIKENESS)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import fcntl
 import fnmatch
+import getpass
 import gzip
 import hashlib
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tarfile
 import tempfile
@@ -22,6 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,13 @@ _RECIPE = 1
 _TMP_PREFIX = ".building-"
 _LOCK_FILES = ("package-lock.json", "npm-shrinkwrap.json")
 _LOG_LINES = 20
+_TEST_LOG_LINES = 50
+
+PASSED, NOT_RUN, NONE = "passed", "not run", "none"
+"""What a manifest says of the tests: they passed, nobody asked for them, or the applications have no script "test"."""
+
+_IDENTITY = ("version", "source", "backend", "frontend")
+"""What of a manifest two builds of the same sources have in common; the rest says who built it, when and with what."""
 
 
 class ReleaseError(Exception):
@@ -177,6 +187,11 @@ def _scripts(package: Mapping[str, Any]) -> Mapping[str, Any]:
     return scripts if isinstance(scripts, dict) else {}
 
 
+def has_tests(source: Path) -> bool:
+    """Say whether an application has a script "test"."""
+    return "test" in _scripts(json.loads((source / "package.json").read_text()))
+
+
 def default_version(backend: Path, digest: str) -> str:
     """Return the name of the release that these sources make: the backend's version and the digest's first 12 digits.
 
@@ -200,11 +215,11 @@ class Npm:
 
     path: Path
 
-    def run(self, arguments: Sequence[str], directory: Path) -> str:
+    def run(self, arguments: Sequence[str], directory: Path, lines: int = _LOG_LINES) -> str:
         """Run npm in a folder and return what it printed.
 
         Raises:
-            ReleaseError: it failed; the text ends with its last lines.
+            ReleaseError: it failed; the text ends with its last ``lines``.
         """
         command = [str(self.path), *arguments]
         try:
@@ -222,12 +237,14 @@ class Npm:
         except OSError as error:
             raise ReleaseError(f"{self.path} does not run ({error}); install Node.js 24 with npm") from error
         if done.returncode != 0:
-            tail = "\n".join(done.stdout.strip().splitlines()[-_LOG_LINES:])
+            tail = "\n".join(done.stdout.strip().splitlines()[-lines:])
             raise ReleaseError(f"`npm {' '.join(arguments)}` failed with exit code {done.returncode}:\n{tail}")
         return done.stdout
 
-    def node_major(self) -> str:
-        """Return the major version of Node.js, e.g. 24: what native modules are built for.
+    def versions(self) -> dict[str, str]:
+        """Return the versions of Node.js and npm, e.g. ``{"node": "24.19.0", "npm": "11.5.1"}``.
+
+        Native modules are built for the major version of Node.js.
 
         Raises:
             ReleaseError: there is no node where npm is, nor on PATH.
@@ -236,8 +253,20 @@ class Npm:
         node = shutil.which("node", path=environment["PATH"])
         if node is None:
             raise ReleaseError(f"there is no node beside {self.path} nor on PATH; install Node.js 24")
-        done = subprocess.run([node, "--version"], env=environment, stdout=subprocess.PIPE, text=True, check=True)
-        return done.stdout.strip().removeprefix("v").split(".")[0]
+
+        def version(program: str) -> str:
+            # What npm has to say beside it goes to stderr.
+            done = subprocess.run(
+                [program, "--version"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                check=True,
+            )
+            return done.stdout.strip().removeprefix("v")
+
+        return {"node": version(node), "npm": version(str(self.path))}
 
     def _environment(self) -> dict[str, str]:
         # Packages may run code of their own while they are installed: it gets no credentials of ours.
@@ -315,22 +344,73 @@ def manifest_text(manifest: Mapping[str, Any]) -> str:
     return json.dumps(manifest, indent=2, sort_keys=True) + "\n"
 
 
-def build(dist: Path, version: str, digest: str, backend: Path, frontend: Path | None, npm: Npm) -> LocalRelease:
+def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a manifest that of a release: equal for two builds of the same sources, whoever made them."""
+    return {name: manifest.get(name) for name in _IDENTITY}
+
+
+def is_tested(manifest: Mapping[str, Any]) -> bool:
+    """Say whether the sources passed their tests when the release was built, or have none."""
+    return manifest.get("tests") in (PASSED, NONE)
+
+
+def builder() -> str:
+    """Return who builds: ``user@host``."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user need not have a name.
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def build(
+    dist: Path,
+    version: str,
+    digest: str,
+    backend: Path,
+    frontend: Path | None,
+    npm: Npm,
+    *,
+    tests: bool = False,
+    commit: str = "",
+) -> LocalRelease:
     """Build a release from sources into ``dist/<version>``, all at once or not at all.
 
+    Args:
+        dist: folder of builds.
+        version: name of the release.
+        digest: of the sources.
+        backend: folder of the backend.
+        frontend: folder of the front end, None when there is none.
+        npm: what to build with.
+        tests: whether the sources have to pass their tests.
+        commit: that the sources are of, for the manifest.
+
     Raises:
-        ReleaseError: npm failed, the front end made no page, or the two applications want the same file.
+        ReleaseError: npm or a test failed, the front end made no page, or the two applications want the same file.
     """
     with tempfile.TemporaryDirectory(prefix=_TMP_PREFIX, dir=dist) as temporary:
         work = Path(temporary)
         with ThreadPoolExecutor(max_workers=2) as pool:
             app = pool.submit(_install_backend, backend, work / "backend", npm)
             pages = pool.submit(_build_frontend, frontend, work / "frontend", npm) if frontend else None
+            tested = pool.submit(_test_all, backend, frontend, work / "tests", npm) if tests else None
             app_directory = app.result()
             pages_directory = pages.result() if pages else None
+            test_result = tested.result() if tested else NOT_RUN
         output = work / "release"
         output.mkdir()
-        manifest: dict[str, Any] = {"version": version, "source": digest, "node": npm.node_major(), "frontend": None}
+        manifest: dict[str, Any] = {
+            "version": version,
+            "source": digest,
+            "commit": commit,
+            "builder": builder(),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            **npm.versions(),
+            "tests": test_result,
+            "frontend": None,
+        }
         if pages_directory:
             manifest["frontend"] = pack(pages_directory, output / FRONTEND)
             _add_pages(pages_directory, app_directory / "public")
@@ -372,6 +452,33 @@ def _build_frontend(source: Path, target: Path, npm: Npm) -> Path:
     if not (pages / "index.html").is_file():
         raise ReleaseError(f"`npm run build` of {source} made no dist/index.html; let it build into dist/")
     return pages
+
+
+def run_tests(dist: Path, backend: Path, frontend: Path | None, npm: Npm) -> str:
+    """Run the tests of sources that are built already; return what :data:`PASSED` and its like mean.
+
+    Raises:
+        ReleaseError: one failed.
+    """
+    with tempfile.TemporaryDirectory(prefix=_TMP_PREFIX, dir=dist) as temporary:
+        return _test_all(backend, frontend, Path(temporary) / "tests", npm)
+
+
+def _test_all(backend: Path, frontend: Path | None, target: Path, npm: Npm) -> str:
+    """Run the tests in copies of their own: what they leave there is in no archive."""
+    result = NONE
+    for name, source in (("backend", backend), ("front end", frontend)):
+        if source is None or not has_tests(source):
+            continue
+        copy = target / name.replace(" ", "")
+        _copy_sources(source, copy)
+        npm.run(["ci", "--include=dev", "--no-audit", "--no-fund"], copy)
+        try:
+            npm.run(["test"], copy, _TEST_LOG_LINES)
+        except ReleaseError as error:
+            raise ReleaseError(f"the {name} does not pass its tests, so nothing is released: {error}") from error
+        result = PASSED
+    return result
 
 
 def _add_pages(pages: Path, public: Path) -> None:
@@ -449,6 +556,10 @@ class ReleaseBucket:
 
     def versions(self) -> list[str]:
         """Return the names of all releases, the newest first."""
+        return [version for version, _time in self.published()]
+
+    def published(self) -> list[tuple[str, datetime]]:
+        """Return the names of all releases and when each was uploaded, the newest first."""
         found = []
         for page in self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=f"{self._prefix}/"
@@ -456,8 +567,8 @@ class ReleaseBucket:
             for item in page.get("Contents", []):
                 folder, _, name = item["Key"].removeprefix(f"{self._prefix}/").rpartition("/")
                 if name == MANIFEST:
-                    found.append((item["LastModified"], folder))
-        return [version for _, version in sorted(found, reverse=True)]
+                    found.append((folder, item["LastModified"]))
+        return sorted(found, key=lambda release: (release[1], release[0]), reverse=True)
 
     def missing(self, manifest: Mapping[str, Any]) -> list[str]:
         """Return which archives ("backend", "frontend") are not in the bucket as the manifest has them."""
@@ -524,7 +635,7 @@ class ReleaseBucket:
             except self._client.exceptions.ClientError as error:
                 if error.response["Error"]["Code"] not in ("PreconditionFailed", "ConditionalRequestConflict"):
                     raise
-                if self.manifest(version) != release.manifest:
+                if identity(self.manifest(version) or {}) != identity(release.manifest):
                     raise ReleaseError(
                         f"another run has published a different release {version} meanwhile; run again"
                     ) from error

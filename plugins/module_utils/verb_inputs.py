@@ -29,13 +29,15 @@ VERB_INPUTS = (
     *("wait", "since", "limit", "format", "to", "deploy_strategy", "compute_kind"),
     *("backup", "backup_keep", "verify_only", "what"),
     *("desired", "maintenance", "message", "follow", "command", "host", "as_root"),
+    *("ref", "build_tests"),
 )
 """Every variable that :func:`check_verb` reads."""
 
 
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
-    for check in (_numbers, _since, _choices, _strategy, _rollback, _data, _scale, _maintenance, _hosts):
+    checks = (_numbers, _since, _choices, _strategy, _rollback, _build, _data, _scale, _maintenance, _hosts)
+    for check in checks:
         yield from check(values, known)
 
 
@@ -134,3 +136,21 @@ def _hosts(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if known.verb in ("exec", "logs") and host and not _INSTANCE.fullmatch(host):
         mend = "playbooks/status.yml lists the instances"
         yield Problem("host", known.where("host"), f"'{host}' is not an instance id", mend)
+def _build(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    ref = str(values.get("ref") or "")
+    # Commits, branches and tags by git-check-ref-format and gitrevisions; a folder may have anything but these.
+    if ref.startswith("-") or re.search(r"[\x00-\x1f\x7f]", ref):
+        yield Problem("ref", known.where("ref"), f"{ref!r} is no commit", "give a branch, a tag, a commit or a folder")
+    switch = values.get("build_tests", True)
+    if str(switch).lower() not in ("true", "false", "yes", "no"):
+        yield Problem("build_tests", known.where("build_tests"), f"'{switch}' is neither", "true or false")
+    if known.verb != "build":
+        mends = {
+            "ref": "build it with build.yml -e ref=…, then name the release with -e release=…",
+            "build_tests": "build it with build.yml, then name the release with -e release=…",
+        }
+        for name in sorted(set(mends) & set(known.given)):
+            yield Problem(name, "-e", "build.yml alone takes this", mends[name])
+    elif "release" in known.given:
+        mend = "leave it out: the version in the backend's package.json is its first part"
+        yield Problem("release", "-e", "build names the release after its sources", mend)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,14 @@ from ansible.module_utils.release_artifact import (
     check_sources,
     default_version,
     digest_sources,
+    identity,
+    is_tested,
+    manifest_text,
     prune,
     read_local,
+    run_tests,
 )
+from ansible.module_utils.release_sources import Origin, SourceError, find_sources
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from botocore.exceptions import BotoCoreError, ClientError
@@ -34,6 +40,7 @@ short_description: Build a release and keep it in a bucket
 description:
   - Builds the archives that hosts and buckets take, from the sources of a Node.js backend and a front end, with
     C(npm ci) in a clean copy. The same sources give the same bytes on every machine.
+  - Sources are folders as they are, or as a commit of their git repository has them; the repository is only read.
   - A release is named after its sources, so unchanged sources are neither built nor uploaded again. A release that is
     in the bucket is never rewritten.
   - amazon.aws.s3_object could upload the archives, but neither lets S3 compare them with a SHA-256 nor refuses to
@@ -53,6 +60,23 @@ options:
     description: Folder of the front end. Empty when there is none.
     type: path
     default: ""
+  ref:
+    description:
+      - Branch, tag or commit to take the sources from, in the repository that holds them. It is not fetched.
+      - A path that begins with C(/), C(.) or C(~) is a folder that holds the sources in the same places as I(project).
+      - Empty takes the folders as they are.
+    type: str
+    default: ""
+  project:
+    description: Folder that I(ref) as a folder stands for. Needed with such a one only.
+    type: path
+    default: ""
+  tests:
+    description:
+      - Whether the sources have to pass C(npm test), of each application that has it, before anything is uploaded.
+      - A release that is there and was built without them is tested now, and nothing else happens to it.
+    type: bool
+    default: false
   start_file:
     description: File of the backend that starts it.
     type: str
@@ -96,6 +120,15 @@ EXAMPLES = r"""
     dist: dist
     bucket: cars-prod-releases-123456789012
 
+- name: Build what is tagged, if it passes its tests
+  release_build:
+    ref: v1.4.0
+    tests: true
+    backend_source: examples/backend
+    frontend_source: examples/frontend
+    dist: dist
+    bucket: cars-prod-releases-123456789012
+
 - name: Make sure that a release exists
   release_build:
     version: 1.4.0-3f2a91c0b7de
@@ -110,13 +143,19 @@ version:
   type: str
 manifest:
   description:
-    - C(version), C(source) (digest of the sources), C(node) (major version it was built with), and C(backend) and
-      C(frontend), each with C(sha256) and C(size), C(frontend) null when there is none.
+    - C(version), C(source) (digest of the sources), C(backend) and C(frontend), each with C(sha256) and C(size),
+      C(frontend) null when there is none. These are the same for whoever builds the same sources.
+    - C(commit) (with C(-dirty) when the sources were not as it has them), C(builder), C(time) (ISO 8601, UTC), C(node)
+      and C(npm) (versions), and C(tests) (C(passed), C(none) or C(not run)).
     - Empty in check mode for a release that is not built yet.
   returned: always
   type: dict
 built:
   description: Whether it was built, or would be in check mode.
+  returned: always
+  type: bool
+tested:
+  description: Whether this run ran tests, of a build or of a release that had none.
   returned: always
   type: bool
 uploaded:
@@ -155,15 +194,17 @@ def find_npm(explicit: str | None) -> Npm:
 class Release:
     """One run of the module: what is wanted, what is there, and the difference."""
 
-    def __init__(self, module: AnsibleAWSModule, bucket: ReleaseBucket | None) -> None:
+    def __init__(self, module: AnsibleAWSModule, bucket: ReleaseBucket | None, origin: Origin) -> None:
         """Read the parameters; the bucket is None when the release is only to be built."""
         params = module.params
         self._check = module.check_mode
         self._bucket = bucket
         self._bucket_name = params["bucket"]
         self._dist = Path(params["dist"])
-        self._backend = Path(params["backend_source"]) if params["backend_source"] else None
-        self._frontend = Path(params["frontend_source"]) if params["frontend_source"] else None
+        self._backend: Path | None = origin.folder("backend")
+        self._frontend: Path | None = origin.folder("frontend")
+        self._commit = origin.commit
+        self._tests = params["tests"]
         self._start_file = params["start_file"]
         self._npm = params["npm"]
         self._keep = params["keep_builds"]
@@ -182,7 +223,7 @@ class Release:
         version = self._version or self._version_of_sources()
         published = self._published(version)
         if published is not None and not self._missing(published):
-            return self._result(version, published)
+            return self._result(version, published, tested=self._test(published))
         digest = self._digest() if self._backend else ""
         local = self._local(version, digest)
         if local is None and self._backend is None:
@@ -207,26 +248,63 @@ class Release:
         if self._check:
             return self._plan(version, published, local)
         pruned: list[str] = []
-        built = False
+        built = tested = False
         with builds_locked(self._dist):
             # Another run may have built it while this one waited.
             local = local or self._local(version, digest)
             if local is None and npm is not None:
-                local = build(self._dist, version, digest, self._required_backend(), self._frontend, npm)
-                built = True
+                local = build(
+                    self._dist,
+                    version,
+                    digest,
+                    self._required_backend(),
+                    self._frontend,
+                    npm,
+                    tests=self._tests,
+                    commit=self._commit,
+                )
+                built, tested = True, self._tests
             if local is None:
                 raise ReleaseError(f"the build {self._dist / version} has just been deleted; run again")
+            if not built and self._must_test(local.manifest):
+                tested, local = True, self._tested(local)
             pruned = prune(self._dist, self._keep, version) if built else []
         uploaded: list[str] = []
         if self._bucket is not None:
-            if published is not None and published != local.manifest:
+            if published is not None and identity(published) != identity(local.manifest):
                 damaged = " and ".join(self._missing(published))
                 raise ReleaseError(
                     f"release {version} in s3://{self._bucket_name} is damaged (its {damaged} archive) and these "
                     "sources do not make it; deploy another release, or delete its folder there to build it anew"
                 )
             uploaded = self._bucket.upload(local, self._bucket.missing(local.manifest), with_manifest=published is None)
-        return self._result(version, local.manifest, built=built, uploaded=uploaded, pruned=pruned)
+            # That of whoever was first.
+            published = published or self._bucket.manifest(version)
+        manifest = published or local.manifest
+        return self._result(version, manifest, built=built, tested=tested, uploaded=uploaded, pruned=pruned)
+
+    def _must_test(self, manifest: dict[str, Any]) -> bool:
+        """Say whether tests are wanted that were not run when the release was built; only its sources can tell."""
+        return bool(
+            self._tests and not is_tested(manifest) and self._backend and manifest.get("source") == self._digest()
+        )
+
+    def _test(self, published: dict[str, Any]) -> bool:
+        """Test the sources of a release that was built without; a manifest is never rewritten, so this is not kept."""
+        if self._check or not self._must_test(published):
+            return False
+        with builds_locked(self._dist):
+            run_tests(self._dist, self._required_backend(), self._frontend, find_npm(self._npm))
+        return True
+
+    def _tested(self, local: LocalRelease) -> LocalRelease:
+        """Return a build of this machine with the result of its tests in its manifest."""
+        result = run_tests(self._dist, self._required_backend(), self._frontend, find_npm(self._npm))
+        tested = replace(local, manifest={**local.manifest, "tests": result})
+        partial = local.directory / f".{MANIFEST}"
+        partial.write_text(manifest_text(tested.manifest))
+        partial.replace(local.directory / MANIFEST)
+        return tested
 
     def _plan(self, version: str, published: dict[str, Any] | None, local: LocalRelease | None) -> dict[str, Any]:
         """Say which files a run would write; what would be in them is not known without building."""
@@ -243,6 +321,7 @@ class Release:
         manifest: dict[str, Any],
         *,
         built: bool = False,
+        tested: bool = False,
         uploaded: list[str] | None = None,
         pruned: list[str] | None = None,
     ) -> dict[str, Any]:
@@ -254,6 +333,7 @@ class Release:
             "version": version,
             "manifest": manifest,
             "built": built,
+            "tested": tested,
             "uploaded": uploaded,
             "pruned": pruned or [],
             "diff": {"before": {}, "after": after if changed else {}},
@@ -314,6 +394,9 @@ def main() -> None:
             "version": {"type": "str", "default": ""},
             "backend_source": {"type": "path", "default": ""},
             "frontend_source": {"type": "path", "default": ""},
+            "ref": {"type": "str", "default": ""},
+            "project": {"type": "path", "default": ""},
+            "tests": {"type": "bool", "default": False},
             "start_file": {"type": "str", "default": "src/server.js"},
             "dist": {"type": "path", "required": True},
             "keep_builds": {"type": "int", "default": 5},
@@ -323,11 +406,14 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    params = module.params
+    sources = {role: Path(params[f"{role}_source"]) for role in ("backend", "frontend") if params[f"{role}_source"]}
     try:
-        name = module.params["bucket"]
-        bucket = ReleaseBucket(module.client("s3"), name, module.params["prefix"]) if name else None
-        result = Release(module, bucket).ensure()
-    except ReleaseError as error:
+        name = params["bucket"]
+        bucket = ReleaseBucket(module.client("s3"), name, params["prefix"]) if name else None
+        with find_sources(params["ref"], sources, Path(params["project"] or ".")) as origin:
+            result = Release(module, bucket, origin).ensure()
+    except (ReleaseError, SourceError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename or module.params['dist']}: {error.strerror or error}")

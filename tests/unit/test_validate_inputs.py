@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,9 @@ def test_all_faults_are_found_at_once() -> None:
 
 def test_a_misspelt_variable_is_named() -> None:
     known = Knowledge(TIERS, TIERS, KNOWN.regions, KNOWN.variables, {}, ["tierr", "compute_min_sise", "something_own"])
+    assert lines(replace(known, given=["version"])) == [
+        "version (-e): playbooks know it by another name; write -e release=…"
+    ]
     assert lines(known) == [
         "tierr (-e): nothing reads a variable of this name; did you mean tier?",
         "compute_min_sise (-e): nothing reads a variable of this name; did you mean compute_min_size?",

@@ -26,6 +26,8 @@ KNOWN = Knowledge(tiers=["minimal"], built=["minimal"], regions=["us-east-1"], g
         ),
         ("verify_only", "maybe", "'maybe' is neither yes nor no; true or false"),
         ("what", "everything", "'everything' is nothing that rotates; database or app"),
+        ("ref", "-x", "'-x' is no commit; give a branch, a tag, a commit or a folder"),
+        ("build_tests", "flase", "'flase' is neither; true or false"),
         ("to", "a/b", "'a/b' is not a release name; e.g. 1.4.0-3f2a91c0b7de"),
     ],
 )
@@ -96,3 +98,14 @@ def test_exec_and_logs() -> None:
     assert problems("logs", follow="maybe") == ["follow (not set): 'maybe' is neither yes nor no; true or false"]
     # Arguments of one verb are nobody else's business.
     assert problems("deploy", desired="", maintenance="", command="") == []
+def test_what_build_alone_takes() -> None:
+    deploy = Knowledge(tiers=[], built=[], regions=[], given=["build_tests", "ref"], verb="deploy")
+    assert [problem.mend for problem in check_verb({"ref": "v1", "build_tests": "no"}, deploy)] == [
+        "build it with build.yml, then name the release with -e release=…",
+        "build it with build.yml -e ref=…, then name the release with -e release=…",
+    ]
+    build = Knowledge(tiers=[], built=[], regions=[], given=["build_tests", "ref"], verb="build")
+    assert list(check_verb({"ref": "../my shop", "build_tests": "no"}, build)) == []
+    named = Knowledge(tiers=[], built=[], regions=[], given=["release"], verb="build")
+    [problem] = check_verb({"release": "1"}, named)
+    assert problem.what == "build names the release after its sources"

@@ -6,6 +6,7 @@ import json
 import os
 import tarfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from plugins.module_utils.release_artifact import (
     check_sources,
     default_version,
     digest_sources,
+    identity,
+    is_tested,
     list_sources,
     pack,
     prune,
@@ -153,6 +156,8 @@ env | grep ^AWS_ >> "$RECORD"
 case "$1" in
   ci) mkdir -p node_modules/dep && echo "$@" > node_modules/dep/arguments
       date +%N > node_modules/.package-lock.json ;;
+  test) echo left > src/left-by-a-test.js; test ! -e failing || { cat failing; exit 1; } ;;
+  --version) echo 11.5.1 ;;
   run) mkdir -p dist/assets && echo page > dist/index.html && echo js > dist/assets/app.js ;;
 esac
 test ! -e fail || { echo "npm error this package is broken"; exit 7; }
@@ -172,13 +177,21 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Npm:
     return Npm(folder / "npm")
 
 
-def test_a_build_is_whole_and_found_again(tmp_path: Path, npm: Npm) -> None:
+def test_a_build_is_whole_and_found_again(tmp_path: Path, npm: Npm, monkeypatch: pytest.MonkeyPatch) -> None:
     backend, frontend, dist = write_app(tmp_path / "backend"), write_app(tmp_path / "frontend"), tmp_path / "dist"
     with builds_locked(dist):
-        first = build(dist, "1.0.0", "d" * 64, backend, frontend, npm)
+        first = build(dist, "1.0.0", "d" * 64, backend, frontend, npm, commit="c" * 40)
+        monkeypatch.setenv("LOGNAME", "somebody-else")
         second = build(dist, "1.0.0", "d" * 64, backend, frontend, npm)
-    assert first.manifest == second.manifest
-    assert first.manifest["node"] == "24"
+    assert identity(first.manifest) == identity(second.manifest)
+    assert {key: first.manifest[key] for key in ("commit", "node", "npm", "tests")} == {
+        "commit": "c" * 40,
+        "node": "24.19.0",
+        "npm": "11.5.1",
+        "tests": "not run",
+    }
+    assert second.manifest["builder"].startswith("somebody-else@") != first.manifest["builder"].startswith("some")
+    assert datetime.fromisoformat(second.manifest["time"]).tzinfo == UTC
     assert read_local(dist, "1.0.0") == second
     with tarfile.open(dist / "1.0.0/backend.tar.gz") as tar:
         names = tar.getnames()
@@ -204,6 +217,25 @@ def test_a_failed_build_says_why_and_leaves_nothing(tmp_path: Path, npm: Npm) ->
     ):
         build(dist, "1.0.0", "", backend, None, npm)
     assert [path.name for path in dist.iterdir()] == [".lock"]
+
+
+def test_tests_run_in_a_copy_and_a_failing_one_is_quoted(tmp_path: Path, npm: Npm) -> None:
+    backend, frontend, dist = write_app(tmp_path / "backend"), write_app(tmp_path / "frontend"), tmp_path / "dist"
+    with builds_locked(dist):
+        untested = build(dist, "1.0.0", "d" * 64, backend, frontend, npm)
+        without = build(dist, "1.0.1", "d" * 64, backend, frontend, npm, tests=True)
+        assert (without.manifest["tests"], is_tested(without.manifest)) == ("none", True)
+        package = json.loads((backend / "package.json").read_text())
+        (backend / "package.json").write_text(json.dumps({**package, "scripts": {"test": "x", "migrate": "true"}}))
+        tested = build(dist, "1.0.2", "d" * 64, backend, frontend, npm, tests=True)
+        assert (tested.manifest["tests"], is_tested(tested.manifest)) == ("passed", True)
+        assert not is_tested(untested.manifest)
+        with tarfile.open(dist / "1.0.2/backend.tar.gz") as tar:
+            assert "src/left-by-a-test.js" not in tar.getnames()
+        (backend / "failing").write_text("not ok 1 - cars are listed")
+        with pytest.raises(ReleaseError, match=r"backend does not pass its tests.*exit code 1:\nnot ok 1 - cars are"):
+            build(dist, "1.0.3", "d" * 64, backend, frontend, npm, tests=True)
+    assert not (dist / "1.0.3").exists()
 
 
 def test_what_a_killed_build_left_is_cleared(tmp_path: Path) -> None:

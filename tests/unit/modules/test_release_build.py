@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
-from ansible.module_utils.release_artifact import ReleaseError
+from ansible.module_utils.release_artifact import ReleaseError, identity
 
 from plugins.modules import release_build
 
@@ -26,6 +26,8 @@ echo "$PWD $*" >> "$NPM_CALLS"
 case "$1" in
   ci) mkdir -p node_modules && cp package-lock.json node_modules/installed ;;
   run) mkdir -p dist/assets && cp package.json dist/index.html ;;
+  test) test ! -e failing || { cat failing; exit 1; } ;;
+  --version) echo 11.5.1 ;;
 esac
 """
 
@@ -199,6 +201,61 @@ def test_each_mistake_names_its_mend(
             run({**parameters, **change}, check=check)
 
 
+def test_a_failing_test_keeps_a_release_back(run: Build, s3: Any, parameters: dict[str, Any]) -> None:
+    backend = Path(parameters["backend_source"])
+    (backend / "package.json").write_text('{"version": "1.0.0", "scripts": {"migrate": "true", "test": "x"}}')
+    (backend / "failing").write_text("1 test failed: a car is listed")
+    tested = {**parameters, "tests": True}
+    with pytest.raises(
+        ModuleFailedError, match=r"backend does not pass its tests(?s:.*)1 test failed: a car is listed"
+    ):
+        run(tested)
+    assert keys(s3) == []
+
+    # Built without its tests it is there; whoever asks for them is still told, and no byte of it changes.
+    untested = run(parameters)
+    assert (untested["tested"], untested["manifest"]["tests"]) == (False, "not run")
+    assert run(tested, check=True)["changed"] is False
+    with pytest.raises(ModuleFailedError, match="does not pass its tests"):
+        run(tested)
+    assert len(keys(s3)) == 3
+
+    (backend / "failing").unlink()
+    passed = run(tested)
+    assert (passed["built"], passed["tested"], passed["manifest"]["tests"]) == (True, True, "passed")
+    count = calls(parameters)
+    again = run(tested)
+    assert (again["changed"], again["tested"], calls(parameters)) == (False, False, count)
+
+
+def test_a_release_that_was_built_untested_is_tested_before_it_is_published(
+    run: Build, s3: Any, parameters: dict[str, Any]
+) -> None:
+    backend = Path(parameters["backend_source"])
+    (backend / "package.json").write_text('{"version": "1.0.0", "scripts": {"migrate": "true", "test": "x"}}')
+    local = run({**parameters, "bucket": ""})
+    made = run({**parameters, "tests": True})
+    assert (made["built"], made["tested"], made["manifest"]["tests"]) == (False, True, "passed")
+    assert identity(made["manifest"]) == identity(local["manifest"])
+    # A release that is there already, untested, is tested and left as it is.
+    other = {**parameters, "version": "named"}
+    run(other)
+    again = run({**other, "tests": True})
+    assert (again["changed"], again["tested"], again["manifest"]["tests"]) == (False, True, "not run")
+
+
+def test_the_same_release_by_whoever_builds_it(
+    run: Build, s3: Any, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(parameters)
+    s3.delete_object(Bucket=BUCKET, Key=first["uploaded"][1])
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    second = run({**parameters, "dist": f"{parameters['dist']}-2"})
+    # The damage is mended by the other's build; the manifest stays that of the first.
+    assert second["built"] and second["uploaded"] == first["uploaded"][1:2]
+    assert second["manifest"] == first["manifest"]
+
+
 def test_npm_is_found_beside_python_or_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
@@ -216,11 +273,11 @@ def test_the_example_backend_with_the_real_npm(run: Build, s3: Any, parameters: 
     first = run(parameters)
     package = json.loads((EXAMPLES / "backend/package.json").read_text())
     assert first["version"].startswith(f"{package['version']}-")
-    assert first["manifest"]["node"] == "24"
+    assert first["manifest"]["node"].startswith("24.") and first["manifest"]["npm"]
     shutil.unpack_archive(tmp_path / "dist" / first["version"] / "backend.tar.gz", tmp_path / "unpacked", filter="data")
     assert (tmp_path / "unpacked/node_modules/pg/package.json").is_file()
 
     copy = shutil.copytree(EXAMPLES / "backend", tmp_path / "copy", ignore=shutil.ignore_patterns("node_modules"))
     second = run({**parameters, "backend_source": str(copy), "dist": str(tmp_path / "other"), "bucket": ""})
     assert second["built"]
-    assert second["manifest"] == first["manifest"]
+    assert identity(second["manifest"]) == identity(first["manifest"])
