@@ -327,6 +327,12 @@ def describe_scaling_activities(response: Any) -> ActionResult:
     return ActionResult({"Activities": found[: response._get_int_param("MaxRecords", 100)]})
 
 
+def describe_instance_refreshes(response: Any) -> ActionResult:
+    """Handle DescribeInstanceRefreshes: there are none."""
+    _group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
+    return ActionResult({"InstanceRefreshes": []})
+
+
 # Lifecycle hooks ------------------------------------------------------------------------------------------------------
 
 
@@ -439,6 +445,7 @@ def apply() -> None:
     AutoScalingResponse.terminate_instance_in_auto_scaling_group = terminate_instance
     AutoScalingResponse.set_instance_health = set_instance_health
     AutoScalingResponse.describe_scaling_activities = describe_scaling_activities
+    AutoScalingResponse.describe_instance_refreshes = describe_instance_refreshes
     AutoScalingResponse.put_lifecycle_hook = put_lifecycle_hook
     AutoScalingResponse.complete_lifecycle_action = complete_lifecycle_action
     AutoScalingResponse.record_lifecycle_action_heartbeat = record_lifecycle_action_heartbeat

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from plugins.module_utils.history import moment
 from plugins.module_utils.inputs import RELEASE_NAME, Knowledge, Problem, whole_number
+from plugins.module_utils.rollout import batches, least_healthy
 
 LONGEST_WAIT_SECONDS = 24 * 3600
 MOST_ENTRIES = 1000
 
-VERB_INPUTS = ("wait", "since", "limit", "format", "to")
+VERB_INPUTS = ("wait", "since", "limit", "format", "to", "deploy_batches", "deploy_healthy_floor", "deploy_unhealthy")
 """Every variable that :func:`check_verb` reads."""
 
 
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
-    for check in (_numbers, _since, _choices, _rollback):
+    for check in (_numbers, _since, _choices, _rollback, _rollout):
         yield from check(values, known)
 
 
@@ -54,3 +55,21 @@ def _rollback(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         yield Problem("to", known.where("to"), f"'{to}' is not a release name", "e.g. 1.4.0-3f2a91c0b7de")
     if known.verb == "rollback" and "release" in known.given:
         yield Problem("release", "-e", "rollback finds the release itself", "to name one write -e to=<release>")
+
+
+def _rollout(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    checks: tuple[tuple[str, Callable[[Any], object], str], ...] = (
+        ("deploy_batches", batches, "e.g. 1,25%,50%"),
+        ("deploy_healthy_floor", lambda value: least_healthy(str(value), 1), "e.g. 50% or 2"),
+    )
+    for name, read, mend in checks:
+        try:
+            if name in values:
+                read(values[name])
+        except ValueError as error:
+            yield Problem(name, known.where(name), str(error), mend)
+    switch = str(values.get("deploy_unhealthy", False)).lower()
+    if switch not in ("true", "false", "yes", "no", "1", "0"):
+        yield Problem(
+            "deploy_unhealthy", known.where("deploy_unhealthy"), f"'{switch}' is not yes or no", "true or false"
+        )
