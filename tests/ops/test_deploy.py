@@ -3,91 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
-from typing import Any
 
 import pytest
 
-from tests.ops.conftest import NAME, PARAMETERS, TAGS, Account, approved, publish
-
-GROUP = f"{NAME}-backend"
-BACKEND = [{"Key": "vahana:role", "Value": "backend"}, {"Key": "vahana:tier", "Value": "basic"}]
-
-
-class Fleet:
-    """An Auto Scaling group of two behind a load balancer, in an account that has little else of the tier."""
-
-    def __init__(self, account: Account) -> None:
-        self.autoscaling, self.elb, self.ssm = (account.client(name) for name in ("autoscaling", "elbv2", "ssm"))
-        subnets, vpc = _network(account.client("ec2"))
-        self.targets = self._balance(subnets, vpc)
-        self._launch(account.client("ec2"), subnets)
-        for name, value in (("tier", "basic"), ("release", "1.0.0")):
-            self.ssm.put_parameter(Name=f"{PARAMETERS}/{name}", Value=value, Type="String", Tags=TAGS)
-        for release in ("1.0.0", "2.0.0"):
-            publish(account, release)
-        deadline = time.monotonic() + 20
-        while self.health().count("healthy") < 2 and time.monotonic() < deadline:
-            time.sleep(0.1)
-
-    def _balance(self, subnets: list[str], vpc: str) -> str:
-        made = self.elb.create_load_balancer(Name=NAME, Subnets=subnets, Tags=TAGS)
-        group = self.elb.create_target_group(Name=GROUP, Protocol="HTTP", Port=3000, VpcId=vpc, Tags=TAGS)
-        arn = str(group["TargetGroups"][0]["TargetGroupArn"])
-        delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "0"}
-        self.elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[delay])
-        self.listener = self.elb.create_listener(
-            LoadBalancerArn=made["LoadBalancers"][0]["LoadBalancerArn"],
-            Protocol="HTTP",
-            Port=80,
-            DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
-        )["Listeners"][0]["ListenerArn"]
-        return arn
-
-    def _launch(self, ec2: Any, subnets: list[str]) -> None:
-        image = ec2.register_image(Name="any", RootDeviceName="/dev/xvda", Architecture="x86_64")["ImageId"]
-        tagged = {"ResourceType": "instance", "Tags": [*TAGS, *BACKEND]}
-        ec2.create_launch_template(
-            LaunchTemplateName=GROUP,
-            LaunchTemplateData={"ImageId": image, "InstanceType": "t3.micro", "TagSpecifications": [tagged]},
-            TagSpecifications=[{"ResourceType": "launch-template", "Tags": TAGS}],
-        )
-        self.autoscaling.create_auto_scaling_group(
-            AutoScalingGroupName=GROUP,
-            MinSize=2,
-            MaxSize=4,
-            LaunchTemplate={"LaunchTemplateName": GROUP, "Version": "$Latest"},
-            VPCZoneIdentifier=",".join(subnets),
-            TargetGroupARNs=[self.targets],
-            HealthCheckType="ELB",
-            Tags=[{**tag, "PropagateAtLaunch": False} for tag in TAGS],
-        )
-
-    def instances(self) -> list[str]:
-        """Return the ids of the group's instances, in order."""
-        [group] = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])["AutoScalingGroups"]
-        return sorted(item["InstanceId"] for item in group["Instances"])
-
-    def health(self) -> list[str]:
-        """Return the states of the targets."""
-        found = self.elb.describe_target_health(TargetGroupArn=self.targets)["TargetHealthDescriptions"]
-        return [item["TargetHealth"]["State"] for item in found]
-
-    def suspended(self) -> list[str]:
-        """Return what is suspended, in order."""
-        [group] = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])["AutoScalingGroups"]
-        return sorted(item["ProcessName"] for item in group["SuspendedProcesses"])
-
-
-def _network(ec2: Any) -> tuple[list[str], str]:
-    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    ec2.attach_internet_gateway(VpcId=vpc, InternetGatewayId=gateway)
-    subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"]
-        for number, zone in enumerate("ab")
-    ]
-    return [subnet["SubnetId"] for subnet in subnets], vpc
+from tests.ops.conftest import PARAMETERS, TAGS, Account, approved
+from tests.ops.fleet import GROUP, Fleet
 
 
 @pytest.fixture
