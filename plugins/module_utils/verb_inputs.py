@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from plugins.module_utils.history import moment
 from plugins.module_utils.inputs import RELEASE_NAME, Knowledge, Problem, whole_number
+from plugins.module_utils.rollout import batches, least_healthy
 
 LONGEST_WAIT_SECONDS = 24 * 3600
 MOST_ENTRIES = 1000
@@ -29,15 +30,15 @@ VERB_INPUTS = (
     *("wait", "since", "limit", "format", "to", "deploy_strategy", "compute_kind"),
     *("backup", "backup_keep", "verify_only", "what"),
     *("desired", "maintenance", "message", "follow", "command", "host", "as_root"),
-    *("ref", "build_tests"),
+    *("ref", "build_tests", "deploy_batches", "deploy_healthy_floor", "deploy_unhealthy"),
 )
 """Every variable that :func:`check_verb` reads."""
 
 
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
-    checks = (_numbers, _since, _choices, _strategy, _rollback, _build, _data, _scale, _maintenance, _hosts)
-    for check in checks:
+    of_releases = (_build, _strategy, _rollout, _rollback)
+    for check in (_numbers, _since, _choices, *of_releases, _data, _scale, _maintenance, _hosts):
         yield from check(values, known)
 
 
@@ -98,6 +99,8 @@ def _data(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     what = str(values.get("what", "database"))
     if what not in ("database", "app"):
         yield Problem("what", known.where("what"), f"'{what}' is nothing that rotates", "database or app")
+
+
 def _scale(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if known.verb != "scale":
         return
@@ -136,6 +139,8 @@ def _hosts(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if known.verb in ("exec", "logs") and host and not _INSTANCE.fullmatch(host):
         mend = "playbooks/status.yml lists the instances"
         yield Problem("host", known.where("host"), f"'{host}' is not an instance id", mend)
+
+
 def _build(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     ref = str(values.get("ref") or "")
     # Commits, branches and tags by git-check-ref-format and gitrevisions; a folder may have anything but these.
@@ -154,3 +159,21 @@ def _build(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     elif "release" in known.given:
         mend = "leave it out: the version in the backend's package.json is its first part"
         yield Problem("release", "-e", "build names the release after its sources", mend)
+
+
+def _rollout(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    checks: tuple[tuple[str, Callable[[Any], object], str], ...] = (
+        ("deploy_batches", batches, "e.g. 1,25%,50%"),
+        ("deploy_healthy_floor", lambda value: least_healthy(str(value), 1), "e.g. 50% or 2"),
+    )
+    for name, read, mend in checks:
+        try:
+            if name in values:
+                read(values[name])
+        except ValueError as error:
+            yield Problem(name, known.where(name), str(error), mend)
+    switch = str(values.get("deploy_unhealthy", False)).lower()
+    if switch not in ("true", "false", "yes", "no", "1", "0"):
+        yield Problem(
+            "deploy_unhealthy", known.where("deploy_unhealthy"), f"'{switch}' is not yes or no", "true or false"
+        )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +128,40 @@ def account(serving: Account) -> Account:
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     serving.writes()
     return serving
+
+
+@pytest.fixture
+def front_door(account: Account) -> Iterator[str]:
+    """Answer like the backend, always with the release that is approved."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            release = approved(account)
+            body = json.dumps({"status": "ok", "release": release, "version": release}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def approved(account: Account) -> str:
+    value = account.client("ssm").get_parameter(Name=f"{PARAMETERS}/release")["Parameter"]["Value"]
+    return str(value)
+
+
+def publish(account: Account, version: str) -> None:
+    s3, archive = account.client("s3"), version.encode()
+    sha256 = hashlib.sha256(archive).hexdigest()
+    manifest = {"version": version, "backend": {"sha256": sha256, "size": len(archive)}, "frontend": None}
+    s3.put_object(Bucket=BUCKET, Key=f"releases/{version}/backend.tar.gz", Body=archive)
+    s3.put_object(Bucket=BUCKET, Key=f"releases/{version}/manifest.json", Body=json.dumps(manifest).encode())

@@ -2,52 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-import pytest
-
-from tests.ops.conftest import BUCKET, PARAMETERS, TAGS, Account
-
-
-@pytest.fixture
-def front_door(account: Account) -> Iterator[str]:
-    """Answer like the backend, always with the release that is approved."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            release = approved(account)
-            body = json.dumps({"status": "ok", "release": release, "version": release}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def approved(account: Account) -> str:
-    value = account.client("ssm").get_parameter(Name=f"{PARAMETERS}/release")["Parameter"]["Value"]
-    return str(value)
-
-
-def publish(account: Account, version: str) -> None:
-    s3, archive = account.client("s3"), version.encode()
-    sha256 = hashlib.sha256(archive).hexdigest()
-    manifest = {"version": version, "backend": {"sha256": sha256, "size": len(archive)}, "frontend": None}
-    s3.put_object(Bucket=BUCKET, Key=f"releases/{version}/backend.tar.gz", Body=archive)
-    s3.put_object(Bucket=BUCKET, Key=f"releases/{version}/manifest.json", Body=json.dumps(manifest).encode())
+from tests.ops.conftest import PARAMETERS, TAGS, Account, approved, publish
 
 
 def test_back_and_forth(account: Account, front_door: str) -> None:

@@ -29,6 +29,9 @@ KNOWN = Knowledge(tiers=["minimal"], built=["minimal"], regions=["us-east-1"], g
         ("ref", "-x", "'-x' is no commit; give a branch, a tag, a commit or a folder"),
         ("build_tests", "flase", "'flase' is neither; true or false"),
         ("to", "a/b", "'a/b' is not a release name; e.g. 1.4.0-3f2a91c0b7de"),
+        ("deploy_batches", "1,half", "'half' is neither a number of hosts nor a percentage; e.g. 1,25%,50%"),
+        ("deploy_healthy_floor", "half", "'half' is neither a number nor a percentage; e.g. 50% or 2"),
+        ("deploy_unhealthy", "maybe", "'maybe' is not yes or no; true or false"),
     ],
 )
 def test_wrong(name: str, value: str, message: str) -> None:
@@ -39,6 +42,8 @@ def test_wrong(name: str, value: str, message: str) -> None:
 
 def test_right() -> None:
     assert list(check_verb({"wait": "600", "limit": 20, "since": "2h", "format": "json"}, KNOWN)) == []
+    rollout = {"deploy_batches": [1, "25%"], "deploy_healthy_floor": "2", "deploy_unhealthy": True}
+    assert list(check_verb(rollout, KNOWN)) == []
 
 
 def test_a_single_instance_is_not_replaced() -> None:
@@ -98,6 +103,8 @@ def test_exec_and_logs() -> None:
     assert problems("logs", follow="maybe") == ["follow (not set): 'maybe' is neither yes nor no; true or false"]
     # Arguments of one verb are nobody else's business.
     assert problems("deploy", desired="", maintenance="", command="") == []
+
+
 def test_what_build_alone_takes() -> None:
     deploy = Knowledge(tiers=[], built=[], regions=[], given=["build_tests", "ref"], verb="deploy")
     assert [problem.mend for problem in check_verb({"ref": "v1", "build_tests": "no"}, deploy)] == [

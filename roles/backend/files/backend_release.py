@@ -32,7 +32,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "activate", "Fetch the secrets, switch to an installed release, prove its health; go back if it has none."
     )
     activate.add_argument("--migrate", action="store_true", help="run the release's `npm run migrate` first")
-    for parser_of_verb in (install, activate):
+    migrate = verb(
+        "migrate", "Run the migrations of an installed release, with its secrets and as its user; nothing else."
+    )
+    for parser_of_verb in (install, migrate, activate):
         parser_of_verb.add_argument("version", help="the release's name")
         parser_of_verb.add_argument("--check", action="store_true", help="change nothing, tell what would change")
         parser_of_verb.add_argument(
@@ -55,7 +58,7 @@ def main() -> int:
 
 
 def change(options: argparse.Namespace, host: Host, boot: Boot, releases: Releases) -> dict[str, Any]:
-    """Install or activate."""
+    """Install, migrate or activate."""
     aws = Aws(boot.region)
     if options.verb == "install":
         if options.check:
@@ -63,7 +66,10 @@ def change(options: argparse.Namespace, host: Host, boot: Boot, releases: Releas
         return {"changed": releases.install(options.version, boot, aws)}
     activation = Activation(host, boot, aws, releases, Service(host))
     try:
-        return {"changed": activation.activate(options.version, migrate=options.migrate, check=options.check)}
+        if options.verb == "migrate":
+            return {"changed": activation.migrate(options.version, check=options.check)}
+        changed = activation.activate(options.version, migrate=options.migrate, check=options.check)
+        return {"changed": changed, "seconds": activation.seconds}
     except ActivationError as failure:
         return {"changed": True, "error": str(failure), "log": failure.log}
 

@@ -19,7 +19,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -378,6 +378,7 @@ class Activation:
         aws: where the secrets come from.
         releases, service: what is changed.
         runtime: directory, in memory, of the application's environment.
+        seconds: how long the last activation took to `switch` (reload or start) and until `health` was proved.
     """
 
     host: Host
@@ -386,6 +387,32 @@ class Activation:
     releases: Releases
     service: Service
     runtime: Path = RUNTIME_DIRECTORY
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def migrate(self, version: str, *, check: bool = False) -> bool:
+        """Run the release's migrations while the release in use goes on; they must suit both.
+
+        Args:
+            version: a complete release.
+            check: change nothing, only tell.
+
+        Returns:
+            Whether the release has migrations. What they find done they leave, which cannot be told from outside.
+
+        Raises:
+            ActivationError: they failed.
+            HostError: they cannot be tried.
+        """
+        if not self.releases.is_complete(version):
+            if check:
+                return True
+            raise HostError(f"release {version} is not on this host: run backend-release install {version}")
+        release = self.releases.path(version)
+        if not has_migrations(release):
+            return False
+        if not check:
+            self.service.migrate(release, compose_environment(self.boot, self.aws))
+        return True
 
     def activate(self, version: str, *, migrate: bool, check: bool = False) -> bool:
         """Make the release the one that answers, or go back to the one that did.
@@ -438,8 +465,12 @@ class Activation:
         try:
             self._write_environment(text)
             self.releases.point(version, previous)
+            begun = time.monotonic()
             self.service.start_or_reload()
+            switched = time.monotonic()
             self.service.wait_healthy(version, self.boot.port)
+            healthy = time.monotonic()
+            self.seconds.update(switch=round(switched - begun, 1), health=round(healthy - switched, 1))
         except HostError as failure:
             log = self.service.log(started)
             if fallback is None:
@@ -485,6 +516,17 @@ class Activation:
 def describe(releases: Releases) -> dict[str, Any]:
     """What is on the host, for `backend-release current`."""
     return {"current": releases.current, "previous": releases.previous, "installed": releases.installed()}
+
+
+def has_migrations(release: Path) -> bool:
+    """Does the release bring a script `migrate` (docs/backend-contract.md)?"""
+    try:
+        scripts = json.loads((release / "package.json").read_text()).get("scripts") or {}
+    except FileNotFoundError:
+        return False
+    except (ValueError, AttributeError) as wrong:
+        raise HostError(f"{release.name}: package.json cannot be read ({wrong}): build the release again") from wrong
+    return bool(scripts.get("migrate"))
 
 
 def indent(lines: list[str]) -> Iterator[str]:

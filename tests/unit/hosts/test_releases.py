@@ -240,6 +240,37 @@ class TestActivate:
         assert activation.releases.current == "1.0.0"
         assert service.running == "1.0.0"
 
+    def test_migrating_touches_nothing_else(self, activation: Activation, service: FakeService) -> None:
+        activation.activate("1.0.0", migrate=False)
+        before = (activation.runtime / "env").read_text()
+        scripts = {"scripts": {"migrate": "node src/migrate.js"}}
+        (activation.releases.path("1.1.0") / "package.json").write_text(json.dumps(scripts))
+        assert activation.migrate("1.1.0", check=True)
+        assert service.told == ["start 1.0.0"]
+        assert activation.migrate("1.1.0")
+        service.failing_migrations = {"1.1.0"}
+        with pytest.raises(ActivationError, match="migrations failed") as failed:
+            activation.migrate("1.1.0")
+        assert failed.value.log == ["sql error"]
+        assert service.told == ["start 1.0.0", *["migrate 1.1.0 on postgres"] * 2]
+        assert (activation.runtime / "env").read_text() == before
+        assert activation.releases.current == "1.0.0"
+
+    def test_migrating_what_has_no_migrations_or_is_not_there(
+        self, activation: Activation, service: FakeService
+    ) -> None:
+        assert not activation.migrate("1.1.0")
+        (activation.releases.path("1.1.0") / "package.json").write_text('{"scripts": {"start": "node ."}}')
+        assert not activation.migrate("1.1.0")
+        assert activation.migrate("7.7.7", check=True)
+        with pytest.raises(HostError, match=r"release 7\.7\.7 is not on this host: run backend-release install"):
+            activation.migrate("7.7.7")
+        assert service.told == []
+
+    def test_tells_how_long_it_took(self, activation: Activation) -> None:
+        activation.activate("1.0.0", migrate=False)
+        assert set(activation.seconds) == {"switch", "health"}
+
     def test_killed_between_switch_and_reload_is_finished(self, activation: Activation, service: FakeService) -> None:
         activation.activate("1.0.0", migrate=False)
         activation.releases.point("1.1.0", "1.0.0")

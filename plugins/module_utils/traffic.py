@@ -1,0 +1,189 @@
+"""The hosts of an environment at AWS: what the group and the load balancer say of them, and who gets requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from plugins.module_utils.rollout import ABSENT, OUT, REFRESHING, Sight, Target
+
+POLL_SECONDS = 1.0
+GONE_SECONDS = 5.0
+"""Seconds between two questions whether the instances are there still."""
+DOUBT_SECONDS = 30.0
+"""Seconds within which a group finds out that an instance is dead; longer is not worth waiting for one that may be."""
+#: AWS's throttling must not end a deployment in its middle.
+_CONFIG = Config(retries={"mode": "adaptive", "total_max_attempts": 10})
+_ALIVE = ("pending", "running")
+_WORDS = {"out": "drained", "in": "in service"}
+
+Outcome = dict[str, Any]
+
+
+def clients_of(region: str) -> dict[str, Any]:
+    """Return the clients that the functions here take."""
+    session: Any = boto3.Session(region_name=region)
+    return {name: session.client(name, config=_CONFIG) for name in ("autoscaling", "ec2", "elbv2")}
+
+
+def look(clients: Mapping[str, Any], group: str, arn: str, instances: Sequence[str]) -> Sight:
+    """Return what AWS says of the group and its targets now."""
+    with ThreadPoolExecutor(3) as pool:
+        members = pool.submit(_members, clients["autoscaling"], group) if group else None
+        refresh = pool.submit(_refresh, clients["autoscaling"], group) if group else None
+        targets = pool.submit(targets_of, clients["elbv2"], arn) if arn else None
+        return Sight(
+            group=group,
+            balanced=bool(arn),
+            instances=members.result() if members else dict.fromkeys(instances, ""),
+            targets=targets.result() if targets else {},
+            refresh=refresh.result() if refresh else None,
+        )
+
+
+def targets_of(elbv2: Any, arn: str) -> dict[str, Target]:
+    """Return what a load balancer says of each target."""
+    found = elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    return {
+        item["Target"]["Id"]: Target(
+            item["TargetHealth"]["State"],
+            ": ".join(filter(None, (item["TargetHealth"].get("Reason"), item["TargetHealth"].get("Description")))),
+        )
+        for item in found
+    }
+
+
+def _members(autoscaling: Any, group: str) -> dict[str, str]:
+    found = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
+    return {item["InstanceId"]: item["LifecycleState"] for one in found for item in one["Instances"]}
+
+
+def _refresh(autoscaling: Any, group: str) -> tuple[str, str] | None:
+    try:
+        # The newest come first, and one at most is at work.
+        found = autoscaling.describe_instance_refreshes(AutoScalingGroupName=group, MaxRecords=1)["InstanceRefreshes"]
+    except ClientError as error:
+        # A group that is gone is refreshed by nobody; the caller sees that it has no instances.
+        if error.response.get("Error", {}).get("Code") == "ValidationError":
+            return None
+        raise
+    at_work = [(item["InstanceRefreshId"], item["Status"]) for item in found if item["Status"] in REFRESHING]
+    return at_work[0] if at_work else None
+
+
+class Traffic:
+    """The targets of one target group.
+
+    :param clients: boto3 clients of ``elbv2``, ``ec2`` and ``autoscaling``.
+    :param arn: the target group.
+    :param port: port of the targets.
+    :param say: told a line for each host that is as it should be.
+    :param poll: seconds between two questions.
+    """
+
+    def __init__(
+        self,
+        clients: Mapping[str, Any],
+        arn: str,
+        port: int,
+        say: Callable[[str], object] = print,
+        poll: float = POLL_SECONDS,
+    ) -> None:
+        self._clients = clients
+        self._arn = arn
+        self._port = port
+        self._say = say
+        self._poll = poll
+
+    def to_change(self, state: str, names: Iterable[str]) -> list[str]:
+        """Return those of the hosts that the load balancer must be told about."""
+        seen = targets_of(self._clients["elbv2"], self._arn)
+        if state == "out":
+            return [name for name in names if seen.get(name, Target()).state not in (*OUT, "draining")]
+        return [name for name in names if seen.get(name, Target()).state in (ABSENT, "draining")]
+
+    def bring(
+        self, state: str, names: Iterable[str], timeout: float, doubtful: Collection[str] = ()
+    ) -> tuple[bool, dict[str, Outcome]]:
+        """Tell the load balancer, wait, and return whether it had to be told and what became of each host.
+
+        :param timeout: seconds to wait; for those that are ``doubtful`` at most :data:`DOUBT_SECONDS`.
+        """
+        began = looked = time.monotonic()
+        changed = False
+        outcomes: dict[str, Outcome] = {}
+        waiting = list(names)
+        refused: set[str] = set()
+        while waiting:
+            # Again in each round: a target that is registered while it drains may be gone at the end of that.
+            if wanted := [name for name in self.to_change(state, waiting) if name not in refused]:
+                refused |= self._tell(state, wanted)
+                changed = changed or not refused.issuperset(wanted)
+            seen = targets_of(self._clients["elbv2"], self._arn)
+            seconds = round(time.monotonic() - began, 1)
+            late = [n for n in waiting if seconds >= (min(timeout, DOUBT_SECONDS) if n in doubtful else timeout)]
+            gone: list[str] = []
+            if late or refused.intersection(waiting) or time.monotonic() - looked >= GONE_SECONDS:
+                looked = time.monotonic()
+                gone = self.gone(waiting)
+            for name in waiting:
+                target = seen.get(name, Target())
+                if name in gone:
+                    outcomes[name] = outcome(seconds, gone=True)
+                elif target.state == "healthy" if state == "in" else target.state in OUT:
+                    outcomes[name] = outcome(seconds)
+                    if changed:
+                        self._say(f"{name}: {_WORDS[state]} ({seconds:.1f} s)")
+                elif name in late:
+                    why = f" ({target.reason})" if target.reason else ""
+                    error = f"the load balancer says {target.state}{why} after {seconds:.0f} s"
+                    outcomes[name] = outcome(seconds, error=error)
+            waiting = [name for name in waiting if name not in outcomes]
+            if waiting:
+                time.sleep(self._poll)
+        return changed, outcomes
+
+    def _tell(self, state: str, names: list[str]) -> set[str]:
+        """Register or deregister; return those that AWS refuses because their instance does not run."""
+        elbv2 = self._clients["elbv2"]
+        call = elbv2.deregister_targets if state == "out" else elbv2.register_targets
+        try:
+            call(TargetGroupArn=self._arn, Targets=[{"Id": name, "Port": self._port} for name in names])
+        except elbv2.exceptions.InvalidTargetException:
+            if len(names) == 1:
+                return set(names)
+            # One that is refused makes AWS refuse them all.
+            return {refused for name in names for refused in self._tell(state, [name])}
+        return set()
+
+    def gone(self, names: Iterable[str]) -> list[str]:
+        """Return those whose instance is terminated, or is being terminated by its group."""
+        asked = list(names)
+        if not asked:
+            return []
+        filters = [{"Name": "instance-id", "Values": asked}]
+        reservations = self._clients["ec2"].describe_instances(Filters=filters)["Reservations"]
+        alive = {
+            item["InstanceId"]
+            for reservation in reservations
+            for item in reservation["Instances"]
+            if item["State"]["Name"] in _ALIVE
+        }
+        members = self._clients["autoscaling"].describe_auto_scaling_instances(InstanceIds=asked)
+        leaving = {
+            item["InstanceId"]
+            for item in members["AutoScalingInstances"]
+            if item["LifecycleState"].startswith("Terminat")
+        }
+        return [name for name in asked if name not in alive or name in leaving]
+
+
+def outcome(seconds: float = 0.0, *, gone: bool = False, error: str = "") -> Outcome:
+    """Return what became of a host: how long it took, whether it is terminated, and what is wrong with it."""
+    return {"seconds": seconds, "gone": gone, "error": error}

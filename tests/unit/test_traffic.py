@@ -1,0 +1,154 @@
+"""Hosts out of a load balancer's service and back, on a load balancer whose states follow from the questions asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from plugins.module_utils import traffic
+from plugins.module_utils.rollout import Target
+from plugins.module_utils.traffic import Traffic, look
+
+
+class InvalidTargetError(Exception):
+    """AWS takes no target whose instance does not run."""
+
+
+@dataclass
+class Cloud:
+    """Load balancer, group and instances at once. What is registered or drains moves on with every look.
+
+    Attributes:
+        states: of each target what DescribeTargetHealth says in turn, the last of them for ever.
+        dead: instances that do not run.
+        leaving: lifecycle of those that their group terminates.
+        told: the calls that change something.
+    """
+
+    states: dict[str, list[str]]
+    dead: set[str] = field(default_factory=set)
+    leaving: dict[str, str] = field(default_factory=dict)
+    told: list[tuple[str, ...]] = field(default_factory=list)
+    comes_up: bool = True
+
+    class exceptions:  # noqa: N801 - as boto3 calls it
+        InvalidTargetException = InvalidTargetError
+
+    @property
+    def clients(self) -> dict[str, Any]:
+        return dict.fromkeys(("autoscaling", "ec2", "elbv2"), self)
+
+    def describe_target_health(self, TargetGroupArn: str) -> dict[str, Any]:  # noqa: N803 - as boto3 calls it
+        now = {name: states.pop(0) if len(states) > 1 else states[0] for name, states in self.states.items()}
+        described = [
+            {"Target": {"Id": name}, "TargetHealth": {"State": state, "Reason": f"Target.{state.title()}"}}
+            for name, state in now.items()
+            if state != "absent"
+        ]
+        return {"TargetHealthDescriptions": described}
+
+    def deregister_targets(self, TargetGroupArn: str, Targets: list[dict[str, Any]]) -> None:  # noqa: N803
+        names = [target["Id"] for target in Targets]
+        self.told.append(("out", *names))
+        for name in names:
+            self.states[name] = ["draining", "draining", "draining", "absent"]
+
+    def register_targets(self, TargetGroupArn: str, Targets: list[dict[str, Any]]) -> None:  # noqa: N803
+        names = [target["Id"] for target in Targets]
+        if self.dead.intersection(names):
+            raise InvalidTargetError
+        self.told.append(("in", *names))
+        for name in names:
+            if self.states[name] != ["draining"]:
+                self.states[name] = ["initial", "initial", "healthy" if self.comes_up else "unhealthy"]
+
+    def describe_instances(self, Filters: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        states = {name: "terminated" if name in self.dead else "running" for name in Filters[0]["Values"]}
+        instances = [{"InstanceId": name, "State": {"Name": state}} for name, state in states.items()]
+        return {"Reservations": [{"Instances": instances}]}
+
+    def describe_auto_scaling_instances(self, InstanceIds: list[str]) -> dict[str, Any]:  # noqa: N803
+        known = [{"InstanceId": name, "LifecycleState": self.leaving.get(name, "InService")} for name in InstanceIds]
+        return {"AutoScalingInstances": known}
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "GONE_SECONDS", 0.0)
+    monkeypatch.setattr(traffic, "DOUBT_SECONDS", 0.05)
+
+
+def of(cloud: Cloud, said: Callable[[str], object] = lambda line: None) -> Traffic:
+    return Traffic(cloud.clients, "arn", 3000, say=said, poll=0.001)
+
+
+def test_out_with_one_call_until_all_are_drained() -> None:
+    cloud, lines = Cloud({"a": ["healthy"], "b": ["healthy"], "c": ["healthy"]}), list[str]()
+    changed, outcomes = of(cloud, lines.append).bring("out", ["a", "b"], 5)
+    assert changed
+    assert cloud.told == [("out", "a", "b")]
+    assert {name: each["error"] for name, each in outcomes.items()} == {"a": "", "b": ""}
+    assert [line.split(" (")[0] for line in lines] == ["a: drained", "b: drained"]
+
+
+def test_in_until_all_are_healthy_and_nothing_the_second_time() -> None:
+    cloud, lines = Cloud({"a": ["absent"], "b": ["healthy"]}), list[str]()
+    assert of(cloud).to_change("in", ["a", "b"]) == ["a"]
+    changed, outcomes = of(cloud, lines.append).bring("in", ["a", "b"], 5)
+    assert (changed, cloud.told) == (True, [("in", "a")])
+    assert all(not each["error"] and not each["gone"] for each in outcomes.values())
+    assert of(cloud).bring("in", ["a", "b"], 5)[0] is False
+    assert cloud.told == [("in", "a")]
+
+
+def test_what_drains_is_registered_until_it_stays() -> None:
+    """AWS says yes to who registers a draining target, and may have it gone a moment later."""
+    cloud = Cloud({"a": ["draining"]})
+    told_in_vain = of(cloud)
+    cloud.register_targets("arn", [{"Id": "a"}])
+    assert cloud.states["a"] == ["draining"]
+    cloud.states["a"] = ["draining", "draining", "absent"]
+    changed, outcomes = told_in_vain.bring("in", ["a"], 5)
+    assert changed
+    assert outcomes["a"]["error"] == ""
+    assert cloud.states["a"] == ["healthy"]
+
+
+def test_what_does_not_become_healthy_is_said_with_the_reason() -> None:
+    cloud = Cloud({"a": ["absent"]}, comes_up=False)
+    _changed, outcomes = of(cloud).bring("in", ["a"], 0.05)
+    assert outcomes["a"]["error"] == "the load balancer says unhealthy (Target.Unhealthy) after 0 s"
+    assert not outcomes["a"]["gone"]
+
+
+def test_terminated_meanwhile_is_no_error() -> None:
+    cloud = Cloud({"a": ["absent"], "b": ["absent"], "c": ["absent"]}, dead={"a"}, leaving={"b": "Terminating:Wait"})
+    _changed, outcomes = of(cloud).bring("in", ["a", "b", "c"], 5)
+    assert {name: each["gone"] for name, each in outcomes.items()} == {"a": True, "b": True, "c": False}
+    assert not any(each["error"] for each in outcomes.values())
+
+
+def test_there_is_little_waiting_for_one_that_cannot_be_reached() -> None:
+    cloud = Cloud({"a": ["absent"]}, comes_up=False)
+    _changed, outcomes = of(cloud).bring("in", ["a"], 3600, doubtful={"a"})
+    assert "the load balancer says unhealthy" in outcomes["a"]["error"]
+
+
+def test_a_look_at_group_and_targets() -> None:
+    class Group:
+        def describe_auto_scaling_groups(self, AutoScalingGroupNames: list[str]) -> dict[str, Any]:  # noqa: N803
+            members = [{"InstanceId": "a", "LifecycleState": "InService"}]
+            return {"AutoScalingGroups": [{"Instances": members}]}
+
+        def describe_instance_refreshes(self, **arguments: Any) -> dict[str, Any]:
+            return {"InstanceRefreshes": [{"InstanceRefreshId": "r-1", "Status": "InProgress"}]}
+
+    cloud = Cloud({"a": ["healthy"]})
+    seen = look({**cloud.clients, "autoscaling": Group()}, "cars", "arn", [])
+    assert (seen.instances, seen.refresh) == ({"a": "InService"}, ("r-1", "InProgress"))
+    assert seen.targets == {"a": Target("healthy", "Target.Healthy")}
+    alone = look(cloud.clients, "", "", ["i-1"])
+    assert (alone.hosts, alone.balanced, alone.refresh) == (["i-1"], False, None)
