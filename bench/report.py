@@ -42,7 +42,8 @@ def machine() -> str:
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     cores = len(os.sched_getaffinity(0))
-    return f"{processor}, {cores} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{processor}, {cores} cores, {memory:.0f} GiB, {platform.system()} {kernel}"
 
 
 def _median(measurements: list[dict[str, Any]], what: str) -> float:
