@@ -42,6 +42,7 @@ NPM = "/usr/local/bin/npm"
 RESERVE = 64 * 2**20
 """Bytes that stay free on the releases' disk, for logs and the database."""
 LOG_LINES = 50
+PM2_WAITS = "msg=failed to kill - retrying in 100ms"
 HEALTHY_ANSWERS = 2
 """Good answers in a row that count as healthy, each over a connection of its own: other workers take them."""
 
@@ -304,10 +305,10 @@ class Service:
         """The last lines the application wrote since a time (seconds of the epoch)."""
         command = ["journalctl", "--unit", self._host.unit, "--output", "cat", "--no-pager"]
         done = subprocess.run(
-            [*command, f"--lines={LOG_LINES}", f"--since=@{since:.0f}"],
+            [*command, f"--lines={10 * LOG_LINES}", f"--since=@{since:.0f}"],
             capture_output=True, text=True, errors="replace", check=False,
         )  # fmt: skip
-        return done.stdout.splitlines()
+        return worth_reading(done.stdout.splitlines())
 
     def migrate(self, release: Path, environment: dict[str, str]) -> None:
         """Run the release's `npm run migrate` as the application's user.
@@ -516,6 +517,11 @@ class Activation:
 def describe(releases: Releases) -> dict[str, Any]:
     """What is on the host, for `backend-release current`."""
     return {"current": releases.current, "previous": releases.previous, "installed": releases.installed()}
+
+
+def worth_reading(lines: list[str]) -> list[str]:
+    """The last lines, without those that pm2 writes ten times a second while a worker finishes its requests."""
+    return [line for line in lines if not line.endswith(PM2_WAITS)][-LOG_LINES:]
 
 
 def has_migrations(release: Path) -> bool:

@@ -90,6 +90,13 @@ def test_prune_never_takes_current_or_previous(releases: Releases, boot: Boot, a
     assert set(releases.prune(0)) == {"1.5"}
 
 
+def test_the_cause_is_not_lost_in_what_pm2_says_of_its_waiting() -> None:
+    waits = [f"12:00:00: PM2 log: pid=1 {backend_releases.PM2_WAITS}"] * 100
+    lines = [f"line {number}" for number in range(60)]
+    assert backend_releases.worth_reading(["Error: out of cheese", *waits]) == ["Error: out of cheese"]
+    assert backend_releases.worth_reading([*lines, *waits]) == lines[10:]
+
+
 @dataclass
 class FakeService(Service):
     """A service whose releases are healthy, or not, by name; records what it was told."""
