@@ -1,4 +1,4 @@
-"""Which tests may run at the same time: `make test` runs two processes, as many as a small machine has cores."""
+"""Which tests may run at the same time: `make test` runs three processes, one more than a small machine has cores, because many of them wait."""
 
 from __future__ import annotations
 
