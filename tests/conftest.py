@@ -1,4 +1,7 @@
-"""Which tests may run at the same time: `make test` runs three processes, one more than a small machine has cores, because many of them wait."""
+"""Which tests may run at the same time.
+
+`make test` runs three processes, one more than a small machine has cores, because many tests wait for something.
+"""
 
 from __future__ import annotations
 
