@@ -186,7 +186,8 @@ def test_every_instance_is_replaced_and_the_pointer_moves_last(fleet: Fleet) -> 
     assert [name for name in fleet.account.writes() if "Object" not in name] == []
 
 
-@pytest.mark.parametrize("ended", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("ended", [False, True])
 def test_a_run_that_was_killed_is_finished_by_the_next(fleet: Fleet, ended: bool) -> None:
     """Killed while the refresh goes on, or after it: the next run knows of it from AWS alone."""
     killed = fleet.account.start(
