@@ -13,7 +13,7 @@ demo: ## Set up everything and run the basic tier on the lab; ends with a URL th
 
 test: ## Run every test: lint, units, roles on hosts, both tiers end to end
 	@scripts/setup test
-	@.venv/bin/pytest -m "not long" -n 3 --no-loadscope-reorder --durations=25
+	@.venv/bin/pytest -m "not long" -n 3 --no-loadscope-reorder
 
 test-long: ## What takes over an hour: the plan from every state, other versions of Ansible
 	@scripts/setup test

@@ -109,7 +109,8 @@ def test_who_has_it_and_what_was_deployed() -> None:
 
 
 def test_alarms() -> None:
-    since = (NOW - timedelta(minutes=5)).isoformat()
+    # Of now, not of when this file was read.
+    since = (datetime.now(UTC) - timedelta(minutes=5, seconds=20)).isoformat()
     alarm = {"name": "cars-prod-cpu", "since": since, "reason": "above 80"}
     loud = lines(stack(monitoring__alarm_names=["cars-prod-cpu", "x"], monitoring__alarms=[alarm]))
     assert "  alarms      cars-prod-cpu for 5 min: above 80" in loud
