@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ HERE = Path(__file__).parent
 SHARING = ("tests/lab/", "tests/plan/", "tests/ops/")
 #: What takes longest begins first.
 ORDER = ("lab", "molecule", "lint", "plan", "ops", "unit")
+
+#: Of the processes whose tests are not the lab's (nice(2)).
+GIVING_WAY = 5
 
 
 class Shares(LoadFileScheduling):  # type: ignore[misc]
@@ -38,3 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process begin with the lab and the other with molecule."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: ORDER.index(item.path.relative_to(HERE).parts[0]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let the others give way to the lab, whose tests run one after the other and take the longest of all."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        of_lab = item.path.relative_to(HERE).parts[0] == ORDER[0]
+        # Taking priority back is root's, as are the lab's tests.
+        with contextlib.suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, 0 if of_lab else GIVING_WAY)

@@ -230,6 +230,7 @@ def test_a_refresh_that_was_cancelled_leaves_no_release_that_is_not_approved(fle
     fleet.assert_nothing_is_left(1)
 
 
+@pytest.mark.long
 def test_instances_that_do_not_come_into_service_are_rolled_back(fleet: Fleet) -> None:
     fleet.abandon()
     done = fleet.account.play(*REPLACE, "-e", "release=2.0.0")

@@ -10,6 +10,9 @@ import pytest
 from tests.ops.conftest import PARAMETERS, Account, Run, approved
 from tests.ops.fleet import Fleet
 
+# A minute each; tests/lab deploys to real hosts in `make test`.
+pytestmark = pytest.mark.long
+
 
 class Trial:
     """Four hosts, and deployments to them."""
@@ -84,11 +87,8 @@ def test_batch_by_batch_and_the_second_time_nothing(trial: Trial) -> None:
     ("release", "phase", "cause", "log", "switched"),
     [
         ("3.0.0-crash", "switching", "is not healthy; went back to 1.0.0", "out of cheese", 1),
-        pytest.param(
-            *("3.0.0-migration", "migrating", "the migrations failed", "ERROR: relation does not exist", 0),
-            marks=pytest.mark.long,
-        ),
-        pytest.param("3.0.0-damaged", "having the release", "is damaged", "", 0, marks=pytest.mark.long),
+        ("3.0.0-migration", "migrating", "the migrations failed", "ERROR: relation does not exist", 0),
+        ("3.0.0-damaged", "having the release", "is damaged", "", 0),
     ],
 )
 def test_a_bad_release_gets_no_further_than_its_canary(
@@ -108,7 +108,6 @@ def test_a_bad_release_gets_no_further_than_its_canary(
     assert trial.account.history()[-1]["result"] == "failed"
 
 
-@pytest.mark.long
 def test_the_floor_ends_it_between_two_batches(trial: Trial) -> None:
     failed = trial.deploy("2.0.0", "-e", "deploy_healthy_floor=3")
     assert failed.code != 0

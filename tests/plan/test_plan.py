@@ -154,7 +154,8 @@ def test_everything_drifted(account: Account, finished: Callable[[str], None], t
     assert len(prove(account, tier).changed) >= len(DRIFTS[tier])
 
 
-@pytest.mark.parametrize("tier", ["basic", pytest.param("minimal", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("tier", ["basic", "minimal"])
 def test_edited_variables(account: Account, finished: Callable[[str], None], tier: str) -> None:
     """The operator wants something else."""
     finished(tier)
