@@ -124,6 +124,6 @@ def test_no_request_fails_while_passwords_change(basic: Run, aws: Aws) -> None:
     assert {before["username"], after["username"]} == {"vahanhelp_a", "vahanhelp_b"}
     assert query(in_use(aws), f"SELECT rolcanlogin FROM pg_roles WHERE rolname = '{before['username']}'") == ["f"]
     assert query(
-        aws, f"SELECT count(*) FROM pg_stat_activity WHERE usename IN ('vahanhelp', '{before['username']}')"
+        in_use(aws), f"SELECT count(*) FROM pg_stat_activity WHERE usename IN ('vahanhelp', '{before['username']}')"
     ) == ["0"]
     assert not any(value["password"] in rotated.output for value in (before, after))
