@@ -26,8 +26,10 @@ STANDBY = ("Standby", "EnteringStandby")
 _PERCENT = re.compile(r"(\d{1,3})%")
 _HUNDRED = 100
 
-PHASES = ("drain", "switch", "health", "in service")
+WAITS = ("drain", "switch", "health", "in service")
 """What every host goes through, and what has to be waited for however fast the rest is."""
+PHASES = (*WAITS, "watch")
+"""What takes time. The first batch is watched for as long as it was asked for, so that does not count as a wait."""
 
 
 @dataclass(frozen=True)
@@ -234,8 +236,10 @@ def summary_lines(hosts: Mapping[str, Mapping[str, Any]], total: float) -> list[
             sums[phase] += slowest[phase]
         columns = "".join(f"{slowest[phase]:>10.1f} s" for phase in PHASES)
         lines.append(f"{number:<7}{len(batch):<7}{columns}{ended - began:>10.1f} s")
-    waits = sum(sums.values())
+    waits = sum(sums[phase] for phase in WAITS)
     lines.append(f"{'all':<7}{len(hosts):<7}{''.join(f'{sums[phase]:>10.1f} s' for phase in PHASES)}{total:>10.1f} s")
     if waits:
-        lines.append(f"{total:.1f} s in all, {waits:.1f} s of it unavoidable waiting: {total / waits:.2f} times that")
+        watched = f" and {sums['watch']:.1f} s of watching" if sums["watch"] else ""
+        times = (total - sums["watch"]) / waits
+        lines.append(f"{total:.1f} s in all, {waits:.1f} s of it unavoidable waiting{watched}: {times:.2f} times the waiting")
     return lines

@@ -30,7 +30,7 @@ VERB_INPUTS = (
     *("wait", "since", "limit", "format", "to", "deploy_strategy", "compute_kind"),
     *("backup", "backup_keep", "verify_only", "what"),
     *("desired", "maintenance", "message", "follow", "command", "host", "as_root"),
-    *("ref", "build_tests", "deploy_batches", "deploy_healthy_floor", "deploy_unhealthy"),
+    *("ref", "build_tests", "deploy_batches", "deploy_healthy_floor", "deploy_unhealthy", "deploy_watch"),
 )
 """Every variable that :func:`check_verb` reads."""
 
@@ -46,6 +46,7 @@ def _numbers(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     limits = {
         "wait": (0, LONGEST_WAIT_SECONDS, "is not a number of seconds to wait"),
         "limit": (1, MOST_ENTRIES, "is not a number of entries"),
+        "deploy_watch": (0, LONGEST_WAIT_SECONDS, "is not a number of seconds to look on"),
         "backup_keep": (1, MOST_BACKUPS, "is not a number of backups to keep"),
     }
     for name, (least, most, what) in limits.items():

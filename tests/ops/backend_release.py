@@ -1,7 +1,7 @@
 """Stands in for backend-release on hosts that are nothing but a folder: what is installed and which release runs.
 
 Its first argument is the folder, the rest is what the host's own tool takes. A release is as its name says: `…-crash`
-does not start, `…-migration` has migrations that fail, `…-damaged` cannot be installed.
+does not start, `…-leak` dies after a while, `…-migration` has migrations that fail, `…-damaged` cannot be installed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ def main() -> None:
     if not check:
         with (folder.parent / "told").open("a") as told:
             told.write(f"{folder.name} {verb} {version}\n")
+    if verb == "watch":
+        if version.endswith("-leak"):
+            answer(1, changed=False, error=f"release {version} did not last", log=["heap out of memory"])
+        answer(0, changed=False, seconds={"watch": 0.1})
     running = current.read_text() if current.exists() else "1.0.0"
     if verb == "install":
         if version.endswith("-damaged"):

@@ -72,7 +72,8 @@ def test_batch_by_batch_and_the_second_time_nothing(trial: Trial) -> None:
         lines = [line.split(" (")[0] for line in done.output.splitlines() if line.startswith(f"{name}: ")]
         assert lines == [f"{name}: {what}" for what in ("drained", "switched to 2.0.0", "in service")]
     assert re.findall(r"^(\d) +(\d) ", done.output, re.MULTILINE) == [("1", "1"), ("2", "1"), ("3", "2")]
-    assert "unavoidable waiting: " in done.output
+    assert trial.told("watch") == [first]
+    assert "times the waiting" in done.output
     assert trial.account.history()[-1]["result"] == "ok"
 
     trial.account.writes()
@@ -87,6 +88,7 @@ def test_batch_by_batch_and_the_second_time_nothing(trial: Trial) -> None:
     ("release", "phase", "cause", "log", "switched"),
     [
         ("3.0.0-crash", "switching", "is not healthy; went back to 1.0.0", "out of cheese", 1),
+        ("3.0.0-leak", "watching", "did not last; it went back to the release before", "heap out of memory", 2),
         ("3.0.0-migration", "migrating", "the migrations failed", "ERROR: relation does not exist", 0),
         ("3.0.0-damaged", "having the release", "is damaged", "", 0),
     ],

@@ -160,9 +160,9 @@ def test_the_table_sums_the_slowest_of_each_batch() -> None:
     canary = {"began": 100.0, "ended": 146.0, "drain": 30.0, "switch": 3.0, "health": 1.0, "in service": 10.0}
     slow = {**canary, "began": 150.0, "ended": 199.5, "switch": 5.0}
     quick = {**canary, "began": 150.0, "ended": 199.0, "in service": 12.0}
-    lines = summary_lines({"i-1": canary, "i-2": slow, "i-3": quick}, 110.0)
+    lines = summary_lines({"i-1": {**canary, "watch": 20.0}, "i-2": slow, "i-3": quick}, 130.0)
     table = [line.split() for line in lines]
-    assert table[1] == ["1", "1", "30.0", "s", "3.0", "s", "1.0", "s", "10.0", "s", "46.0", "s"]
-    assert table[2] == ["2", "2", "30.0", "s", "5.0", "s", "1.0", "s", "12.0", "s", "49.5", "s"]
-    assert lines[-1] == "110.0 s in all, 92.0 s of it unavoidable waiting: 1.20 times that"
+    assert table[1] == ["1", "1", "30.0", "s", "3.0", "s", "1.0", "s", "10.0", "s", "20.0", "s", "46.0", "s"]
+    assert table[2] == ["2", "2", "30.0", "s", "5.0", "s", "1.0", "s", "12.0", "s", "0.0", "s", "49.5", "s"]
+    assert lines[-1] == "130.0 s in all, 92.0 s of it unavoidable waiting and 20.0 s of watching: 1.20 times the waiting"
     assert len({len(line) for line in lines[:-1]}) == 1

@@ -35,6 +35,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     migrate = verb(
         "migrate", "Run the migrations of an installed release, with its secrets and as its user; nothing else."
     )
+    watch = verb("watch", "Look on whether the release in use lasts: its processes go on, and it answers.")
+    watch.add_argument("--seconds", type=float, default=30, help="how long (%(default)s)")
+    watch.add_argument("version", help="the release's name")
     for parser_of_verb in (install, migrate, activate):
         parser_of_verb.add_argument("version", help="the release's name")
         parser_of_verb.add_argument("--check", action="store_true", help="change nothing, tell what would change")
@@ -52,6 +55,9 @@ def main() -> int:
     if options.verb == "current":
         print(json.dumps(describe(releases)))
         return 0
+    if options.verb == "watch":
+        # It changes nothing, so it holds nobody up.
+        return _answer(watch(options, Service(host)), releases, options.version)
     with only_one(f"backend-release {options.verb} {options.version}", options.wait):
         boot = Boot.load(BOOT_FILE)
         return _answer(change(options, host, boot, releases), releases, options.version)
@@ -72,6 +78,15 @@ def change(options: argparse.Namespace, host: Host, boot: Boot, releases: Releas
         return {"changed": changed, "seconds": activation.seconds}
     except ActivationError as failure:
         return {"changed": True, "error": str(failure), "log": failure.log}
+
+
+def watch(options: argparse.Namespace, service: Service) -> dict[str, Any]:
+    """Look on whether the release lasts."""
+    try:
+        service.watch(options.version, Boot.load(BOOT_FILE).port, options.seconds)
+    except ActivationError as failure:
+        return {"changed": False, "error": str(failure), "log": failure.log}
+    return {"changed": False, "seconds": {"watch": options.seconds}}
 
 
 def _answer(result: dict[str, Any], releases: Releases, version: str) -> int:

@@ -45,6 +45,10 @@ LOG_LINES = 50
 PM2_WAITS = "msg=failed to kill - retrying in 100ms"
 HEALTHY_ANSWERS = 2
 """Good answers in a row that count as healthy, each over a connection of its own: other workers take them."""
+SILENT_ANSWERS = 3
+"""Missing answers in a row that count as ill: one may be a busy moment."""
+WATCH_SECONDS = 1.0
+"""Time between two looks at a release that is watched."""
 
 
 class Releases:
@@ -300,6 +304,41 @@ class Service:
                     f"http://127.0.0.1:{port}{self._host.health_path}"
                 )
             time.sleep(0.2)
+
+    def workers(self) -> dict[int, str]:
+        """The application's processes, which are pm2's own children, by id, with the ticks at which each started."""
+        parent = self._property("MainPID")
+        found = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                # The name of a process, in parentheses, may hold anything.
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                # Ended in this very moment.
+                continue
+            # proc(5): after the name come state, ppid, and as the twentieth the start.
+            if fields[1] == parent:
+                found[int(stat.parent.name)] = fields[19]
+        return found
+
+    def watch(self, version: str, port: int, seconds: float) -> None:
+        """Look on for a while whether a release that came into service lasts.
+
+        Raises:
+            ActivationError: one of its processes ended, or it does not answer any more; with its last lines.
+        """
+        started, began = time.time(), time.monotonic()
+        workers = self.workers()
+        silent = 0
+        while (elapsed := time.monotonic() - began) < seconds:
+            time.sleep(min(WATCH_SECONDS, seconds - elapsed))
+            silent = 0 if self.health(port) == version else silent + 1
+            ended = workers.items() - self.workers().items()
+            if ended or silent >= SILENT_ANSWERS:
+                what = "a process of it ended" if ended else f"it does not answer 200 on {self._host.health_path}"
+                raise ActivationError(
+                    f"release {version} did not last: {what} within {time.monotonic() - began:.0f} s", self.log(started)
+                )
 
     def log(self, since: float) -> list[str]:
         """The last lines the application wrote since a time (seconds of the epoch)."""

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -291,3 +297,40 @@ class TestActivate:
             activation.releases.install(version, activation.boot, activation.aws)
             activation.activate(version, migrate=False)
         assert activation.releases.installed() == ["1.4.0", "1.3.0", "1.2.0"]
+
+
+class TestWatch:
+    """The application is a shell whose children are its processes."""
+
+    @pytest.fixture
+    def watched(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeService]:
+        """A service that runs release 1.0.0 with two processes."""
+        service = FakeService(host, running="1.0.0")
+        with subprocess.Popen(["sh", "-c", "sleep 60 & sleep 61 & wait"]) as shell:
+            monkeypatch.setattr(service, "_property", lambda name: {"MainPID": str(shell.pid)}.get(name, "active"))
+            deadline = time.monotonic() + 10
+            while len(service.workers()) < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            yield service
+            for worker in service.workers():
+                os.kill(worker, signal.SIGKILL)
+            shell.kill()
+
+    @pytest.fixture(autouse=True)
+    def quickly(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Look often."""
+        monkeypatch.setattr(backend_releases, "WATCH_SECONDS", 0.05)
+
+    def test_one_that_lasts(self, watched: FakeService) -> None:
+        watched.watch("1.0.0", 3000, 0.3)
+
+    def test_one_that_dies(self, watched: FakeService) -> None:
+        threading.Timer(0.2, os.kill, (min(watched.workers()), signal.SIGKILL)).start()
+        with pytest.raises(ActivationError, match="did not last: a process of it ended within") as failure:
+            watched.watch("1.0.0", 3000, 20)
+        assert failure.value.log == ["last words"]
+
+    def test_one_that_falls_silent(self, watched: FakeService) -> None:
+        watched.ill.add("1.0.0")
+        with pytest.raises(ActivationError, match="it does not answer 200 on /api/health within"):
+            watched.watch("1.0.0", 3000, 20)
