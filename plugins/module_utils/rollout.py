@@ -241,5 +241,7 @@ def summary_lines(hosts: Mapping[str, Mapping[str, Any]], total: float) -> list[
     if waits:
         watched = f" and {sums['watch']:.1f} s of watching" if sums["watch"] else ""
         times = (total - sums["watch"]) / waits
-        lines.append(f"{total:.1f} s in all, {waits:.1f} s of it unavoidable waiting{watched}: {times:.2f} times the waiting")
+        lines.append(
+            f"{total:.1f} s in all, {waits:.1f} s of it unavoidable waiting{watched}: {times:.2f} times the waiting"
+        )
     return lines

@@ -164,5 +164,7 @@ def test_the_table_sums_the_slowest_of_each_batch() -> None:
     table = [line.split() for line in lines]
     assert table[1] == ["1", "1", "30.0", "s", "3.0", "s", "1.0", "s", "10.0", "s", "20.0", "s", "46.0", "s"]
     assert table[2] == ["2", "2", "30.0", "s", "5.0", "s", "1.0", "s", "12.0", "s", "0.0", "s", "49.5", "s"]
-    assert lines[-1] == "130.0 s in all, 92.0 s of it unavoidable waiting and 20.0 s of watching: 1.20 times the waiting"
+    assert (
+        lines[-1] == "130.0 s in all, 92.0 s of it unavoidable waiting and 20.0 s of watching: 1.20 times the waiting"
+    )
     assert len({len(line) for line in lines[:-1]}) == 1

@@ -1,0 +1,89 @@
+"""A steady load from wrk: reads and writes, over connections that are kept and over new ones. Its reports are kept."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from tests.lab.conftest import ROOT, run
+from tests.lab.fleet import URL
+
+REPORTS = ROOT / "reports"
+#: Each connection asks, waits so many milliseconds after the answer, and asks again.
+PACE = 40
+CONNECTIONS = {"read": 3, "write": 1}
+SCRIPT = Path(__file__).with_suffix(".lua")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a load has seen. Files: ``<connections>-<kind>.report`` is wrk's own, ``.noted`` every unusual answer."""
+
+    folder: Path
+
+    @property
+    def requests(self) -> int:
+        """How many were answered."""
+        return sum(int(each) for report in self.reports() for each in re.findall(r"(\d+) requests in", report))
+
+    @property
+    def so_far(self) -> int:
+        """At least so many were answered already; wrk tells the number at its end only, and one in four is a write."""
+        return len(self.acknowledged()) * sum(CONNECTIONS.values()) // CONNECTIONS["write"]
+
+    def reports(self) -> list[str]:
+        """What wrk printed, one of each kind."""
+        return [file.read_text() for file in sorted(self.folder.glob("*.report"))]
+
+    def failures(self, allowed: str = "nothing") -> list[str]:
+        """Every connection that broke, as wrk counts them, and every answer that was none of 200 and 201.
+
+        :param allowed: part of the answers that do not count.
+        """
+        broken = [line.strip() for report in self.reports() for line in report.splitlines() if "Socket errors" in line]
+        noted = [line for file in sorted(self.folder.glob("*.noted")) for line in file.read_text().splitlines()]
+        return broken + [line for line in noted if allowed not in line]
+
+    def acknowledged(self) -> set[str]:
+        """Ids of the listings that were created, as far as the client was told."""
+        return {line for file in self.folder.glob("*.acknowledged") for line in file.read_text().splitlines()}
+
+    def assert_unnoticed(self, least: int, allowed: str = "nothing") -> None:
+        """No request failed, and there were enough of them."""
+        assert self.failures(allowed) == []
+        assert self.requests >= least, self.reports()
+        assert self.acknowledged()
+
+
+def rows(database: str = "vahanhelp-prod") -> set[str]:
+    """Ids of all listings, as the database's own host has them."""
+    return set(run("lab", "psql", database, "-c", "SELECT id FROM listings").output.split()[1:])
+
+
+@contextmanager
+def load(name: str) -> Iterator[Load]:
+    """Ask from beginning to end of a ``with``; the reports stay in ``reports/<name>``."""
+    assert shutil.which("wrk"), "apt-get install wrk"
+    seen = Load(REPORTS / name)
+    shutil.rmtree(seen.folder, ignore_errors=True)
+    seen.folder.mkdir(parents=True)
+    running = {}
+    for connections, kind in product(("kept", "new"), CONNECTIONS):
+        options = ["-t1", f"-c{CONNECTIONS[kind]}", "-d86400s", "--timeout", "15s", "--latency", "-s", str(SCRIPT)]
+        command = ["wrk", *options, f"{URL}/api/listings", "--", str(PACE), connections, kind, str(seen.folder)]
+        with (seen.folder / f"{connections}-{kind}.report").open("w") as report:
+            running[connections, kind] = subprocess.Popen(command, stdout=report, stderr=subprocess.STDOUT)
+    try:
+        yield seen
+    finally:
+        for process in running.values():
+            process.send_signal(signal.SIGINT)
+        for process in running.values():
+            process.wait(timeout=60)
