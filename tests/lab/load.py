@@ -17,8 +17,8 @@ from tests.lab.fleet import URL
 
 REPORTS = ROOT / "reports"
 #: Each connection asks, waits so many milliseconds after the answer, and asks again.
-PACE = 40
-CONNECTIONS = {"read": 3, "write": 1}
+PACE = 50
+CONNECTIONS = {"read": 2, "write": 1}
 SCRIPT = Path(__file__).with_suffix(".lua")
 
 
