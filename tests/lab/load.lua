@@ -1,6 +1,7 @@
 -- One kind of request at a constant pace, for wrk. Notes every answer that is not what was asked for, and the id of every
 -- listing whose creation was acknowledged. Arguments: pace in ms, "kept" or "new" connections, "read" or "write", folder.
-local pace, noted, acknowledged
+local pace, noted, acknowledged, answered
+local count = 0
 
 function init(args)
   -- The URL is the one before the first.
@@ -9,7 +10,8 @@ function init(args)
   local name = folder .. "/" .. connections .. "-" .. kind
   noted = io.open(name .. ".noted", "w")
   acknowledged = io.open(name .. ".acknowledged", "w")
-  for _, file in ipairs({ noted, acknowledged }) do
+  answered = io.open(name .. ".answered", "w")
+  for _, file in ipairs({ noted, acknowledged, answered }) do
     file:setvbuf("line")
   end
   if connections == "new" then
@@ -28,6 +30,11 @@ function delay()
 end
 
 function response(status, headers, body)
+  count = count + 1
+  if count % 100 == 0 then
+    answered:seek("set")
+    answered:write(count, "\n")
+  end
   local id = status == 201 and body:match('"id"%s*:%s*"?([%w-]+)')
   if id then
     acknowledged:write(id, "\n")
