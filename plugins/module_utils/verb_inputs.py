@@ -28,7 +28,7 @@ _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 
 VERB_INPUTS = (
     *("wait", "since", "limit", "format", "to", "deploy_strategy", "compute_kind"),
-    *("backup", "backup_keep", "verify_only", "what"),
+    *("probe", "backup", "backup_keep", "verify_only", "what"),
     *("desired", "maintenance", "message", "follow", "command", "host", "as_root"),
     *("ref", "build_tests", "deploy_batches", "deploy_healthy_floor", "deploy_unhealthy", "deploy_watch"),
 )
@@ -38,7 +38,7 @@ VERB_INPUTS = (
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
     of_releases = (_build, _strategy, _rollout, _rollback)
-    for check in (_numbers, _since, _choices, *of_releases, _data, _scale, _maintenance, _hosts):
+    for check in (_numbers, _since, _choices, *of_releases, _data, _scale, _maintenance, _hosts, _probe):
         yield from check(values, known)
 
 
@@ -140,6 +140,14 @@ def _hosts(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if known.verb in ("exec", "logs") and host and not _INSTANCE.fullmatch(host):
         mend = "playbooks/status.yml lists the instances"
         yield Problem("host", known.where("host"), f"'{host}' is not an instance id", mend)
+
+
+def _probe(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    probe = str(values.get("probe", False))
+    if not probe.startswith("/") and probe.lower() not in _YES | _NO:
+        yield Problem(
+            "probe", known.where("probe"), f"'{probe}' is no path", "true, false or a path like /api/listings"
+        )
 
 
 def _build(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:

@@ -18,6 +18,7 @@ KNOWN = Knowledge(tiers=["minimal"], built=["minimal"], regions=["us-east-1"], g
         ("format", "xml", "'xml' is not a format; table or json"),
         ("limit", "0", "'0' is not a number of entries; give 1 to 1000"),
         ("strategy", "swap", "'swap' is not a strategy; in_place or replace"),
+        ("probe", "listings", "'listings' is no path; true, false or a path like /api/listings"),
         ("deploy_watch", "long", "'long' is not a number of seconds to look on; give 0 to 86400"),
         ("backup_keep", "0", "'0' is not a number of backups to keep; give 1 to 90"),
         (
