@@ -224,7 +224,7 @@ def _fault_api(options: argparse.Namespace) -> None:
     wanted = {"errors": options.errors, "throttles": options.throttles, "seed": options.seed}
     request = urllib.request.Request(url, method="PUT", data=json.dumps(wanted).encode())
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             found = json.load(answer)
     except urllib.error.HTTPError as error:
         with contextlib.suppress(ValueError):

@@ -61,7 +61,7 @@ def url() -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().removeprefix("ready: ").strip()
         process.terminate()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
 
 
 class Server:
@@ -83,7 +83,7 @@ class Server:
         """Set what is wanted, if anything; return what there is and was."""
         data = json.dumps(wanted).encode() if wanted else None
         request = urllib.request.Request(f"{self.url}/vahana-lab/faults", data=data, method="PUT" if data else "GET")
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
 
