@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from lab import operations, settings
+from lab import api_faults, operations, settings
 
 READING = ("describe", "list", "get", "batchget", "head", "lookup", "search", "simulate", "filter", "verify", "query")
 """How the names of actions begin that change nothing."""
@@ -37,12 +37,13 @@ def configure() -> None:
 
 
 class Watch:
-    """WSGI middleware that counts requests and tells of each that may have changed something."""
+    """WSGI middleware that counts requests, refuses some where that is wanted, and tells of what may have changed."""
 
-    def __init__(self, application: Callable[..., Any], changed: Changed, calls: Calls) -> None:
+    def __init__(self, application: Callable[..., Any], changed: Changed) -> None:
         self._application = application
         self._changed = changed
-        self._calls = calls
+        self._calls = Calls()
+        self._faults = api_faults.Faults()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request, then tell."""
@@ -50,9 +51,15 @@ class Watch:
         from_here = str(environ.get("REMOTE_ADDR", "")).startswith("127.")
         if from_here and environ["PATH_INFO"] == CALLS_PATH:
             return self._calls.answer(str(environ["REQUEST_METHOD"]), start_response)
+        if from_here and environ["PATH_INFO"] == api_faults.FAULTS_PATH:
+            return self._faults.answer(environ, start_response)
         reading = reads_only(environ)
-        if from_here and "HTTP_AUTHORIZATION" in environ:
-            self._calls.count(environ, reading)
+        if "HTTP_AUTHORIZATION" in environ and (from_here or self._faults.on):
+            service, action = service_of(environ), name_of(environ)
+            if from_here:
+                self._calls.count(service, action, reading)
+            if (refusal := self._faults.refuse(service, action, environ, start_response)) is not None:
+                return refusal
         answer: Iterable[bytes] = self._application(environ, start_response)
         if not reading:
             self._changed()
@@ -78,6 +85,13 @@ def reads_only(environ: dict[str, Any]) -> bool:
     return str(environ["REQUEST_METHOD"]) in READING_METHODS
 
 
+def name_of(environ: dict[str, Any]) -> str:
+    """The action of a request by name, where only method and path tell it too."""
+    return action_of(environ) or operations.name(
+        service_of(environ), environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", "")
+    )
+
+
 def service_of(environ: dict[str, Any]) -> str:
     """The service that a request was signed for, as in the credential's scope (ec2, elasticloadbalancing, s3 …)."""
     # AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, …
@@ -92,12 +106,8 @@ class Calls:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str, bool]] = Counter()
 
-    def count(self, environ: dict[str, Any], reading: bool) -> None:
+    def count(self, service: str, action: str, reading: bool) -> None:
         """Count one request."""
-        service = service_of(environ)
-        action = action_of(environ) or operations.name(
-            service, environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", "")
-        )
         with self._lock:
             self._counts[service, action, reading] += 1
 
@@ -147,7 +157,7 @@ class Api:
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
                 """Log nothing: the log is for what the lab does."""
 
-        application = Watch(DomainDispatcherApplication(create_backend_app), changed, Calls())
+        application = Watch(DomainDispatcherApplication(create_backend_app), changed)
         self._servers = [
             make_server(address, port, application, threaded=True, request_handler=QuietHandler)
             for address in addresses

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -14,18 +15,21 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from lab import api, image, machine, podman, process, settings
+from lab import api, api_faults, image, machine, podman, process, settings
 
 START_SECONDS = 60
 STOP_SECONDS = 60
 LOG_LINES = 200
 
-#: What `lab fault` can do to a host: podman's verb, and what it is like.
-FAULTS = {
-    "kill": ("kill", "the power fails"),
-    "pause": ("pause", "it hangs"),
-    "resume": ("unpause", "it goes on after a pause"),
+#: What `lab fault` can do to a host, and what it is like.
+HOST_FAULTS = {
+    "kill": "the host's power fails",
+    "pause": "the host hangs",
+    "resume": "the host goes on after a pause",
+    "cut": "the host is cut off the network, metadata and names too; what runs in it runs on",
+    "heal": "the host is in the network again, at its address",
 }
 
 
@@ -65,11 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     logs = commands.add_parser("logs", help=text, description=text)
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what is added")
     logs.set_defaults(command=_logs)
-    text = "break a host as the world does"
-    fault = commands.add_parser("fault", help=text, description=text)
-    fault.add_argument("kind", choices=sorted(FAULTS), help="; ".join(f"{k}: {FAULTS[k][1]}" for k in sorted(FAULTS)))
-    fault.add_argument("instance", help="instance id, as i-0123456789abcdef0")
-    fault.set_defaults(command=_fault)
+    _add_faults(commands)
     text = "run SQL in a database's own host, as its superuser, and print the rows"
     psql = commands.add_parser("psql", help=text, description=text)
     psql.add_argument("database", help="database instance identifier")
@@ -92,6 +92,34 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(command=_serve)
     _add_times(serve)
     return parser
+
+
+def _add_faults(commands: Any) -> None:
+    text = "break a host, a database or the API as the world does"
+    faults = commands.add_parser("fault", help=text, description=text).add_subparsers(required=True, metavar="kind")
+    for kind, text in HOST_FAULTS.items():
+        fault = faults.add_parser(kind, help=text, description=text)
+        fault.add_argument("instance", help="instance id, as i-0123456789abcdef0")
+        fault.set_defaults(command=_fault, kind=kind)
+    text = "the database crashes: connections break, and it is back by itself after a few seconds"
+    fault = faults.add_parser("database", help=text, description=text)
+    fault.add_argument("database", help="database instance identifier")
+    fault.set_defaults(command=_fault_database)
+    text = "the API refuses a share of the signed requests, of hosts too; without options none any more"
+    fault = faults.add_parser("api", help=text, description=text)
+    fault.add_argument(
+        "--errors", type=float, default=0, metavar="PERCENT", help="fail with an internal error (default: %(default)s)"
+    )
+    fault.add_argument(
+        "--throttles", type=float, default=0, metavar="PERCENT", help="are one too many (default: %(default)s)"
+    )
+    fault.add_argument(
+        "--seed", type=int, help="refuse the same calls as the last time with this seed (default: any, and shown)"
+    )
+    fault.add_argument(
+        "--port", type=int, default=settings.API_PORT, help="of `lab serve --api-only` (default: %(default)s)"
+    )
+    fault.set_defaults(command=_fault_api)
 
 
 def _add_times(command: argparse.ArgumentParser) -> None:
@@ -167,14 +195,66 @@ def _fault(options: argparse.Namespace) -> None:
     name = f"{settings.NAME_PREFIX}{options.instance}"
     if name not in podman.containers({"vahana.kind": "host"}):
         raise LabError(f"{options.instance} is no host of the lab: `lab status` and the API say which there are")
-    podman.podman(FAULTS[options.kind][0], name)
+    match options.kind:
+        case "cut" | "heal":
+            process_id = _process_of(name)
+            machine.set_cable(machine.cable_of(process_id), plugged=options.kind == "heal")
+        case "resume":
+            podman.podman("unpause", name)
+        case verb:
+            podman.podman(verb, name)
+
+
+def _process_of(name: str) -> int:
+    """The first process of a container."""
+    found = podman.inspect(name)
+    if found is None or not found["State"]["Pid"]:
+        raise LabError(f"{name.removeprefix(settings.NAME_PREFIX)} does not run: it has no network to be cut off")
+    return int(found["State"]["Pid"])
+
+
+def _fault_database(options: argparse.Namespace) -> None:
+    _require_root()
+    # All its processes at once, and nobody is told: the lab finds out by itself and brings it back.
+    podman.podman("kill", _database_host(options.database))
+
+
+def _fault_api(options: argparse.Namespace) -> None:
+    url = f"http://{settings.LOOPBACK}:{options.port}{api_faults.FAULTS_PATH}"
+    wanted = {"errors": options.errors, "throttles": options.throttles, "seed": options.seed}
+    request = urllib.request.Request(url, method="PUT", data=json.dumps(wanted).encode())
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            found = json.load(answer)
+    except urllib.error.HTTPError as error:
+        with contextlib.suppress(ValueError):
+            raise LabError(json.load(error)["error"]) from error
+        raise LabError(f"{url} is no API of the lab that knows faults: {error}") from error
+    except ValueError as error:
+        raise LabError(f"{url} is no API of the lab that knows faults") from error
+    except OSError as error:
+        raise LabError(f"no API of the lab answers at {url}: start it: lab up") from error
+    if options.errors or options.throttles:
+        print(f"the API refuses {found['errors']:g} % and throttles {found['throttles']:g} % (--seed {found['seed']})")
+    else:
+        refused = found["refused"]
+        print(
+            f"the API refuses nothing; of {found['requests']} requests {refused['errors']} had failed and "
+            f"{refused['throttles']} were throttled (--seed {found['seed']})"
+        )
+
+
+def _database_host(identifier: str) -> str:
+    """The name of the container that is a database."""
+    name = f"{settings.NAME_PREFIX}db-{identifier}"
+    if name not in podman.containers():
+        raise LabError(f"there is no database {identifier} in the lab")
+    return name
 
 
 def _psql(options: argparse.Namespace) -> None:
     _require_root()
-    name = f"{settings.NAME_PREFIX}db-{options.database}"
-    if name not in podman.containers():
-        raise LabError(f"there is no database {options.database} in the lab")
+    name = _database_host(options.database)
     command = ["psql", "--no-psqlrc", "--csv", "--set", "ON_ERROR_STOP=1", "--username", "rdsadmin"]
     schema = (
         options.schema

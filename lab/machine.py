@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -78,6 +79,28 @@ def blackholes() -> set[IPv4Network]:
     """The networks that have such a route."""
     routes = json.loads(_ip("-json", "-4", "route", "show", "type", "blackhole") or "[]")
     return {IPv4Network(route["dst"]) for route in routes if route.get("metric") == BLACKHOLE_METRIC}
+
+
+def cable_of(process_id: int) -> str:
+    """The machine's end of the cable (veth) that a container hangs on.
+
+    Args:
+        process_id: any process of the container.
+
+    Raises:
+        MachineError: it has no network of its own.
+    """
+    # Through the container's own /sys, which shows its network: nothing need run in it, which may hang or be full.
+    try:
+        index = int(Path(f"/proc/{process_id}/root/sys/class/net/eth0/iflink").read_text())
+        return socket.if_indextoname(index)
+    except OSError as error:
+        raise MachineError(f"no cable leads to process {process_id}: {error}") from error
+
+
+def set_cable(name: str, *, plugged: bool) -> None:
+    """Pull a cable out or plug it in; what is at its other end keeps its address and routes."""
+    _ip("link", "set", "dev", name, "up" if plugged else "down")
 
 
 def holder_of_port(address: str, port: int) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lab import api, cli, image, machine, process, settings
+from lab import api, cli, image, machine, podman, process, settings
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +97,40 @@ def test_reading_requests_are_told_from_changing_ones(request_: dict[str, Any], 
         environ["CONTENT_TYPE"] = "application/x-www-form-urlencoded; charset=utf-8"
     assert api.reads_only(environ) is reads
     assert environ["wsgi.input"].read() == body
+
+
+HOST = "vahana-i-1"
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A host of the lab, as podman tells of it, and what was done to the machine's network."""
+    found: dict[str, Any] = {"State": {"Pid": 7}, "done": []}
+    monkeypatch.setattr(podman, "containers", lambda labels: {HOST: podman.Container(HOST, "running", {}, "")})
+    monkeypatch.setattr(podman, "inspect", lambda name: found)
+    monkeypatch.setattr(machine, "cable_of", lambda process_id: f"veth{process_id}")
+    monkeypatch.setattr(machine, "_ip", lambda *arguments: found["done"].append(" ".join(arguments)))
+    return found
+
+
+def test_a_host_is_cut_off_at_the_machines_end(host: dict[str, Any]) -> None:
+    assert cli.main(["fault", "cut", "i-1"]) == 0
+    assert cli.main(["fault", "heal", "i-1"]) == 0
+    assert host["done"] == ["link set dev veth7 down", "link set dev veth7 up"]
+
+
+def test_what_does_not_run_cannot_be_cut_off(host: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    host["State"]["Pid"] = 0
+    assert cli.main(["fault", "cut", "i-1"]) == 1
+    assert "i-1 does not run" in said(capsys)
+    assert cli.main(["fault", "cut", "i-2"]) == 1
+    assert "no host of the lab" in said(capsys)
+    assert host["done"] == []
+
+
+def test_a_process_without_a_network_has_no_cable() -> None:
+    with pytest.raises(machine.MachineError, match="no cable"):
+        machine.cable_of(2**22 + 1)
 
 
 @pytest.mark.parametrize("factor", ["0", "-1", "1000", "fast"])
