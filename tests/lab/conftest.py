@@ -13,8 +13,6 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.lab.fleet import SIZE, Fleet
-
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 ENDPOINT = "http://127.0.0.1:4566"
@@ -91,12 +89,3 @@ def aws(lab: None) -> Callable[[str], Any]:
     """Return a maker of boto3 clients that talk to the lab."""
     session = boto3.Session(aws_access_key_id="lab", aws_secret_access_key="lab", region_name="us-east-1")
     return lambda service: session.client(service, endpoint_url=ENDPOINT)  # type: ignore[call-overload]
-
-
-@pytest.fixture(scope="module")
-def fleet(aws: Callable[[str], Any]) -> Iterator[Fleet]:
-    """Four hosts with the release `good`, gone at the end."""
-    playbook("site.yml", *SIZE, timeout=1500)
-    playbook("playbooks/deploy.yml", "-e", "release=good", "-e", "release_build_named=true")
-    yield Fleet(aws)
-    playbook("playbooks/destroy.yml", "-e", "confirm=vahanhelp-prod", "-e", "keep_snapshot=false", timeout=1500)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import BIN, ENVIRONMENT, ROOT, playbook, run
-from tests.lab.fleet import BUCKET, FLOOR, HOSTS, Capacity, Fleet
+from tests.lab.fleet.hosts import BUCKET, FLOOR, HOSTS, Capacity, Fleet
 from tests.lab.load import Load, load, rows
 
 pytestmark = pytest.mark.long

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.lab.conftest import playbook
-from tests.lab.fleet import Fleet
+from tests.lab.fleet.hosts import Fleet
 from tests.lab.load import load
 
 pytestmark = pytest.mark.long

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.lab.conftest import Run, playbook, run
-from tests.lab.fleet import FLOOR, HOSTS, Fleet
+from tests.lab.fleet.hosts import FLOOR, HOSTS, Fleet
 from tests.lab.load import Load, load, rows
 
 pytestmark = pytest.mark.long
