@@ -28,6 +28,10 @@ ELSEWHERE = ("unshare", "--pid", "--fork", "--mount-proc")
 #: At most so many of a hundred requests fail in the cases where some must.
 MOST_FAILED = 5.0
 
+#: What is tested here is not how long a deployment takes, and only one of the releases needs to be watched.
+SHORTLY = ("-e", "deploy_watch=0")
+DRAIN_SECONDS = 10
+
 #: Releases that are broken: file, what to replace in it and by what.
 BROKEN = {
     "crash": ("server.js", "main().catch(", "throw new Error('out of cheese');\nmain().catch("),
@@ -85,7 +89,7 @@ class Trial:
 
     def start(self) -> subprocess.Popen[str]:
         """Start a deployment, for something to happen in its middle."""
-        release = ("-e", f"release={self._new}", "-e", "release_build_named=true")
+        release = ("-e", f"release={self._new}", "-e", "release_build_named=true", *SHORTLY)
         return subprocess.Popen(
             [str(BIN / BOOK[0]), *BOOK[1:], "playbooks/deploy.yml", *release],
             cwd=ROOT,
@@ -140,6 +144,20 @@ def trial(fault: str, fleet: Fleet) -> Iterator[Trial]:
         fleet.wait_whole()
     (seen.folder / "output").write_text(attempt.output)
     attempt.assert_as_told()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quickly(fleet: Fleet) -> Iterator[None]:
+    """Let hosts be drained within seconds."""
+    elb = fleet.aws("elbv2")
+
+    def drain(seconds: int) -> None:
+        attribute = {"Key": "deregistration_delay.timeout_seconds", "Value": str(seconds)}
+        elb.modify_target_group_attributes(TargetGroupArn=fleet.targets, Attributes=[attribute])
+
+    drain(DRAIN_SECONDS)
+    yield
+    drain(30)
 
 
 def publish(fleet: Fleet, name: str, archive: bytes | None) -> None:
@@ -235,14 +253,14 @@ def test_a_controller_that_dies_and_comes_back(fleet: Fleet) -> None:
     with trial("controller-killed", fleet) as attempt:
         with attempt.start() as process:
             kill(attempt, process)
-        attempt.deploy()
+        attempt.deploy(*SHORTLY)
 
 
 def test_a_controller_that_dies_and_another_operator(fleet: Fleet) -> None:
     with trial("operator-gone", fleet) as attempt:
         with attempt.start() as process:
             kill(attempt, process)
-        again = (*ELSEWHERE, *BOOK, "playbooks/deploy.yml", "-e", "release=operator-gone")
+        again = (*ELSEWHERE, *BOOK, "playbooks/deploy.yml", "-e", "release=operator-gone", *SHORTLY)
         refused = run(*again, check=False)
         assert refused.code != 0
         assert fleet.lock is not None
@@ -255,7 +273,9 @@ def test_a_lock_that_nobody_holds_any_more_expires(fleet: Fleet) -> None:
     with trial("operator-silent", fleet) as attempt:
         with attempt.start() as process:
             kill(attempt, process)
-        done = run(*ELSEWHERE, *BOOK, "playbooks/deploy.yml", "-e", "release=operator-silent", "-e", "wait=180")
+        done = run(
+            *ELSEWHERE, *BOOK, "playbooks/deploy.yml", "-e", "release=operator-silent", "-e", "wait=180", *SHORTLY
+        )
         attempt.output, attempt.code = attempt.output + done.output, done.code
 
 
@@ -263,7 +283,7 @@ def test_an_api_that_fails_and_throttles(fleet: Fleet) -> None:
     with trial("api-trouble", fleet) as attempt:
         run("lab", "fault", "api", "--errors", "5", "--throttles", "10", "--seed", "1")
         try:
-            attempt.deploy("-e", "release_build_named=true")
+            attempt.deploy("-e", "release_build_named=true", *SHORTLY)
         finally:
             refused = run("lab", "fault", "api")
     counted = re.search(r"(\d+) had failed and (\d+) were throttled", refused.output)
