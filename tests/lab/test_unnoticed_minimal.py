@@ -19,8 +19,7 @@ IDS = "import sqlite3; [print(*row) for row in sqlite3.connect('{}').execute('SE
 
 @pytest.fixture(scope="module")
 def minimal(lab: None) -> Iterator[None]:
-    playbook("site.yml", "-e", "tier=minimal")
-    playbook("playbooks/deploy.yml", "-e", "release=good", "-e", "release_build_named=true")
+    playbook("site.yml", "-e", "tier=minimal", "-e", "release=good", "-e", "release_build_named=true")
     yield
     playbook("playbooks/destroy.yml", "-e", "confirm=vahanhelp-prod")
 

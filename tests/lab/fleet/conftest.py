@@ -14,7 +14,6 @@ from tests.lab.fleet.hosts import SIZE, Fleet
 @pytest.fixture(scope="package")
 def fleet(aws: Callable[[str], Any]) -> Iterator[Fleet]:
     """Four hosts with the release `good`, gone at the end."""
-    playbook("site.yml", *SIZE, timeout=1500)
-    playbook("playbooks/deploy.yml", "-e", "release=good", "-e", "release_build_named=true")
+    playbook("site.yml", *SIZE, "-e", "release=good", "-e", "release_build_named=true", timeout=1500)
     yield Fleet(aws)
     playbook("playbooks/destroy.yml", "-e", "confirm=vahanhelp-prod", "-e", "keep_snapshot=false", timeout=1500)
