@@ -184,6 +184,22 @@ def test_a_replacement_that_was_interrupted(account: Account, finished: Callable
 
 
 @pytest.mark.long
+def test_what_a_killed_deployment_took_out_of_service_is_put_back(
+    account: Account, finished: Callable[[str], None]
+) -> None:
+    """A group never registers an instance a second time, so a run that waits for all targets would wait in vain."""
+    finished("basic")
+    elbv2 = account.client("elbv2")
+    arn = elbv2.describe_target_groups(Names=[f"{NAME}-backend"])["TargetGroups"][0]["TargetGroupArn"]
+    before = elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    elbv2.deregister_targets(TargetGroupArn=arn, Targets=[before[0]["Target"]])
+    prove(account, "basic", *_edit({"compute_max_size": 6}))
+    after = elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    assert {item["Target"]["Id"] for item in after} == {item["Target"]["Id"] for item in before}
+    assert {item["TargetHealth"]["State"] for item in after} == {"healthy"}
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("tier", "drift"), [(tier, drift) for tier, drifts in DRIFTS.items() for drift in drifts])
 def test_one_drift(account: Account, finished: Callable[[str], None], tier: str, drift: Drift) -> None:
     """Each drift alone is found, and nothing beside it."""

@@ -43,6 +43,8 @@ RESERVE = 64 * 2**20
 """Bytes that stay free on the releases' disk, for logs and the database."""
 LOG_LINES = 50
 PM2_WAITS = "msg=failed to kill - retrying in 100ms"
+MARKS = Path("/run/backend-pm2")
+"""Where the launcher notes which of the application's processes are ready."""
 HEALTHY_ANSWERS = 2
 """Good answers in a row that count as healthy, each over a connection of its own: other workers take them."""
 SILENT_ANSWERS = 3
@@ -281,9 +283,14 @@ class Service:
         finally:
             connection.close()
 
+    def is_ready(self) -> bool:
+        """Has each of the application's processes said so? The launcher notes it, because pm2 goes on without."""
+        workers = self.workers()
+        return bool(workers) and all((MARKS / f"ready-{worker}").exists() for worker in workers)
+
     def is_healthy(self, version: str, port: int) -> bool:
-        """Does the release answer, again and again?"""
-        return all(self.health(port) == version for _ in range(HEALTHY_ANSWERS))
+        """Is the release ready, and does it answer, again and again?"""
+        return self.is_ready() and all(self.health(port) == version for _ in range(HEALTHY_ANSWERS))
 
     def wait_healthy(self, version: str, port: int) -> None:
         """Wait until the release answers.
@@ -298,6 +305,11 @@ class Service:
                 raise HostError(f"release {version} does not run: {self._host.unit} failed")
             if time.monotonic() > deadline:
                 seen = self.health(port)
+                if seen == version and not self.is_ready():
+                    raise HostError(
+                        f"release {version} is not ready after {timeout:.0f} s: it answers, and one of its processes "
+                        f"did not say process.send('ready')"
+                    )
                 what = f"release {seen} answers instead" if seen else "nothing answers 200"
                 raise HostError(
                     f"release {version} is not healthy after {timeout:.0f} s: {what} on "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -24,7 +25,10 @@ const server = http.createServer((request, response) => {
   request.on('data', (part) => { length += part.length; });
   request.on('end', () => response.end(`the application, ${length}`));
 });
-server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+server.listen(0, '127.0.0.1', () => {
+  process.send('ready');
+  console.log(server.address().port);
+});
 """
 
 
@@ -58,18 +62,40 @@ def backend(tmp_path: Path) -> Iterator[Backend]:
     }
     file = tmp_path / "maintenance.json"
     text = jinja2.Template(TEMPLATE.read_text()).render(values)
-    for path, here in (("/run/backend/env", tmp_path / "env"), ("/etc/vahana/maintenance.json", file)):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    # Of a process that is no more, and of one that is.
+    for name in ("ready-999999999", "ready-1"):
+        (marks / name).touch()
+    for path, here in (
+        ("/run/backend/env", tmp_path / "env"),
+        ("/run/backend-pm2", marks),
+        ("/etc/vahana/maintenance.json", file),
+    ):
         assert path in text
         text = text.replace(path, str(here))
     (tmp_path / "launcher.cjs").write_text(text)
     environment = {"PATH": os.environ["PATH"]}
     node = subprocess.check_output([NODE, "--print", "process.execPath"], text=True).strip()
+    # As pm2 starts it: with a channel to its parent.
+    (tmp_path / "parent.cjs").write_text("require('child_process').fork(process.argv[2]).on('exit', process.exit)")
     with subprocess.Popen(
-        [node, tmp_path / "launcher.cjs"], env=environment, stdout=subprocess.PIPE, text=True
+        [node, tmp_path / "parent.cjs", tmp_path / "launcher.cjs"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
         assert process.stdout
         yield Backend(int(process.stdout.readline()), file)
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_worker_that_is_ready_leaves_a_mark(backend: Backend, tmp_path: Path) -> None:
+    marks = {int(file.name.removeprefix("ready-")) for file in (tmp_path / "marks").iterdir()}
+    assert 1 in marks and 999999999 not in marks
+    [worker] = marks - {1}
+    assert b"launcher.cjs" in Path(f"/proc/{worker}/cmdline").read_bytes()
 
 
 def test_maintenance_answers_for_the_application(backend: Backend) -> None:

@@ -109,6 +109,7 @@ class FakeService(Service):
 
     host: Host
     ill: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
     failing_migrations: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
     running: str | None = None
@@ -134,6 +135,9 @@ class FakeService(Service):
 
     def health(self, port: int) -> str | None:
         return None if self.running in self.ill else self.running
+
+    def is_ready(self) -> bool:
+        return self.running not in self.silent
 
     def _property(self, name: str) -> str:
         return "active"
@@ -218,6 +222,13 @@ class TestActivate:
         assert caught.value.log == ["last words"]
         assert (activation.releases.current, activation.releases.previous) == ("1.1.0", "1.0.0")
         assert service.running == "1.1.0"
+
+    def test_release_that_never_says_it_is_ready_goes_back(self, activation: Activation, service: FakeService) -> None:
+        activation.activate("1.0.0", migrate=False)
+        service.silent.add("1.1.0")
+        with pytest.raises(ActivationError, match=r"1.1.0 is not ready after .* process.send.*; went back to 1.0.0"):
+            activation.activate("1.1.0", migrate=False)
+        assert service.running == "1.0.0"
 
     def test_ill_release_and_no_way_back(self, activation: Activation, service: FakeService) -> None:
         service.ill = {"1.0.0"}
@@ -320,6 +331,16 @@ class TestWatch:
     def quickly(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Look often."""
         monkeypatch.setattr(backend_releases, "WATCH_SECONDS", 0.05)
+
+    def test_ready_is_what_all_processes_have_said(
+        self, watched: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(backend_releases, "MARKS", tmp_path)
+        first, second = watched.workers()
+        (tmp_path / f"ready-{first}").touch()
+        assert not Service.is_ready(watched)
+        (tmp_path / f"ready-{second}").touch()
+        assert Service.is_ready(watched)
 
     def test_one_that_lasts(self, watched: FakeService) -> None:
         watched.watch("1.0.0", 3000, 0.3)
