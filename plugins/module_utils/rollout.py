@@ -242,6 +242,6 @@ def summary_lines(hosts: Mapping[str, Mapping[str, Any]], total: float) -> list[
         watched = f" and {sums['watch']:.1f} s of watching" if sums["watch"] else ""
         ratio = (total - sums["watch"]) / waits
         lines.append(
-            f"{total:.1f} s in all, {waits:.1f} s of it unavoidable waiting{watched}: {times:.2f} times the waiting"
+            f"{total:.1f} s in all, {waits:.1f} s of it unavoidable waiting{watched}: {ratio:.2f} times the waiting"
         )
     return lines
