@@ -164,7 +164,7 @@ def _logs(options: argparse.Namespace) -> None:
 
 def _fault(options: argparse.Namespace) -> None:
     _require_root()
-    name = f"{settings.NAME_PREFIX}{options.instance}"
+    name = settings.host_name(options.instance)
     if name not in podman.containers({"vahana.kind": "host"}):
         raise LabError(f"{options.instance} is no host of the lab: `lab status` and the API say which there are")
     podman.podman(FAULTS[options.kind][0], name)
@@ -172,7 +172,7 @@ def _fault(options: argparse.Namespace) -> None:
 
 def _psql(options: argparse.Namespace) -> None:
     _require_root()
-    name = f"{settings.NAME_PREFIX}db-{options.database}"
+    name = settings.database_name(options.database)
     if name not in podman.containers():
         raise LabError(f"there is no database {options.database} in the lab")
     command = ["psql", "--no-psqlrc", "--csv", "--set", "ON_ERROR_STOP=1", "--username", "rdsadmin"]
