@@ -192,7 +192,7 @@ def _logs(options: argparse.Namespace) -> None:
 
 def _fault(options: argparse.Namespace) -> None:
     _require_root()
-    name = f"{settings.NAME_PREFIX}{options.instance}"
+    name = settings.host_name(options.instance)
     if name not in podman.containers({"vahana.kind": "host"}):
         raise LabError(f"{options.instance} is no host of the lab: `lab status` and the API say which there are")
     match options.kind:
@@ -246,7 +246,7 @@ def _fault_api(options: argparse.Namespace) -> None:
 
 def _database_host(identifier: str) -> str:
     """The name of the container that is a database."""
-    name = f"{settings.NAME_PREFIX}db-{identifier}"
+    name = settings.database_name(identifier)
     if name not in podman.containers():
         raise LabError(f"there is no database {identifier} in the lab")
     return name

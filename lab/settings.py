@@ -45,6 +45,16 @@ AMI_REPOSITORY = "localhost/vahana-lab/ami"
 """Images made from instances, tagged with their AMI's id."""
 
 
+def host_name(instance_id: str) -> str:
+    """Name of an instance's container."""
+    return f"{NAME_PREFIX}{instance_id}"
+
+
+def database_name(identifier: str) -> str:
+    """Name of a database instance's container."""
+    return f"{NAME_PREFIX}db-{identifier}"
+
+
 def home() -> Path:
     """Directory of everything the lab keeps: state, log, podman's storage (VAHANA_LAB_HOME overrides it)."""
     return Path(os.environ.get("VAHANA_LAB_HOME") or "/var/lib/vahana-lab")

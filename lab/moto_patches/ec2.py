@@ -104,11 +104,6 @@ def backends() -> list[Any]:
     return list(ec2_backends[settings.ACCOUNT_ID].values())
 
 
-def host_name(instance: Any) -> str:
-    """Name of an instance's container."""
-    return f"{settings.NAME_PREFIX}{instance.id}"
-
-
 def network_name(vpc_id: str) -> str:
     """Name of a VPC's podman network."""
     return f"{settings.NAME_PREFIX}{vpc_id}"
@@ -306,8 +301,8 @@ def forget_terminated() -> None:
 def get_console_output(response: Any) -> ActionResult:
     """Return what the host's console shows (the last 64 KiB, as on AWS)."""
     instance = response.ec2_backend.get_instance(response._get_param("InstanceId"))
-    there = _real and podman.inspect(host_name(instance))
-    text = podman.logs(host_name(instance)) if there else getattr(instance, "last_console", "")
+    there = _real and podman.inspect(settings.host_name(instance.id))
+    text = podman.logs(settings.host_name(instance.id)) if there else getattr(instance, "last_console", "")
     return ActionResult(
         {
             "InstanceId": instance.id,

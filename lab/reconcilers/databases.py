@@ -130,7 +130,7 @@ def first_statements(user: str, password: str, database: str | None) -> str:
 
 def container_name(database: Any) -> str:
     """Name of an instance's container."""
-    return f"{settings.NAME_PREFIX}db-{database.db_instance_identifier}"
+    return settings.database_name(database.db_instance_identifier)
 
 
 def databases() -> Iterator[tuple[Any, Any]]:

@@ -46,7 +46,7 @@ class Images(Reconciler):
                 podman.image_rm(image)
 
     def _save(self, ami: Any) -> None:
-        host = ec2.host_name(ami.instance)
+        host = settings.host_name(ami.instance.id)
         running = ec2.state_of(ami.instance) is State.RUNNING
         restart = running and not ami.creation["no_reboot"]
         raw, image = f"{settings.AMI_REPOSITORY}:{ami.id}-raw", ec2.host_image(ami)

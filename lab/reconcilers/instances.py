@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from typing import Any
 
-from lab import podman, times
+from lab import podman, settings, times
 from lab.moto_patches import ec2
 from lab.moto_patches.ec2 import State
 from lab.reconcilers import networks
@@ -40,7 +40,7 @@ class Instances(Reconciler):
 
     def reconcile(self) -> None:
         """Compare each instance with its container."""
-        instances = {ec2.host_name(instance): instance for instance in ec2.all_instances()}
+        instances = {settings.host_name(instance.id): instance for instance in ec2.all_instances()}
         hosts = podman.containers({"vahana.kind": "host"})
         for name, instance in instances.items():
             host = hosts.get(name)
@@ -84,7 +84,7 @@ class Instances(Reconciler):
         self._pool.submit(work)
 
     def _start(self, instance: Any, found: str | None) -> None:
-        name = ec2.host_name(instance)
+        name = settings.host_name(instance.id)
         instance.reachability = "initializing"
         if found is None:
             vpc = instance.ec2_backend.get_vpc(instance.vpc_id)
@@ -112,17 +112,17 @@ class Instances(Reconciler):
 
     def _stop(self, instance: Any, found: str | None) -> None:
         if found == "running":
-            podman.stop(ec2.host_name(instance), SHUTDOWN_SECONDS)
+            podman.stop(settings.host_name(instance.id), SHUTDOWN_SECONDS)
         if ec2.state_of(instance) is State.STOPPING:
             ec2.set_state(instance, State.STOPPED)
             self.log.info("%s stopped", instance.id)
 
     def _restart(self, instance: Any) -> None:
         instance.reachability = "initializing"
-        podman.restart(ec2.host_name(instance), SHUTDOWN_SECONDS)
+        podman.restart(settings.host_name(instance.id), SHUTDOWN_SECONDS)
 
     def _remove(self, instance: Any) -> None:
-        name = ec2.host_name(instance)
+        name = settings.host_name(instance.id)
         if podman.inspect(name):
             # EC2 shows the console of a terminated instance for another hour.
             instance.last_console = podman.logs(name)[-ec2.CONSOLE_BYTES :]
@@ -132,7 +132,7 @@ class Instances(Reconciler):
 
     def _died(self, instance: Any, found: str | None) -> None:
         """Tell a restart and a shutdown from inside from a host that was killed."""
-        details = podman.inspect(ec2.host_name(instance)) if found else None
+        details = podman.inspect(settings.host_name(instance.id)) if found else None
         code = details["State"]["ExitCode"] if details else None
         if code == REBOOT_EXIT_CODE:
             self._begin(instance, self._restart)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
-
-from ansible.plugins.action import ActionBase
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import Any, ClassVar
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.aws_action import AwsAction
 from plugins.module_utils.convergence import differences, digests
 from plugins.module_utils.discovery import Environment, connect, discover, observe
 
@@ -67,33 +65,23 @@ drift:
 """
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """Run on the controller, whatever the host of the play."""
+class ActionModule(AwsAction):
+    """Read the live state."""
 
-    _requires_connection = False
+    takes: ClassVar[dict[str, Any]] = {
+        **{name: {"type": "str", "required": True} for name in ("app", "env", "region")},
+        "details": {"type": "bool", "default": False},
+    }
+    failure = "the environment cannot be read"
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the stack, or fail with one line."""
-        super().run(tmp, task_vars)
-        names = ("app", "env", "region")
-        _validation, arguments = self.validate_argument_spec(
-            argument_spec={
-                **{name: {"type": "str", "required": True} for name in names},
-                "details": {"type": "bool", "default": False},
-            }
-        )
-        # Ansible's own text types would reach botocore's serialisers.
-        environment = Environment(*(str(arguments[name]) for name in names))
-        try:
-            if not arguments["details"]:
-                return {"changed": False, "stack": discover(environment)}
-            seen = observe(connect(environment))
-        except (BotoCoreError, ClientError) as error:
-            detail = " ".join(str(error).split())
-            return {"changed": False, "failed": True, "msg": f"the environment cannot be read: {detail}"}
+    def ask(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the stack, and what a record of it is compared by."""
+        environment = Environment(arguments["app"], arguments["env"], arguments["region"])
+        if not arguments["details"]:
+            return {"stack": discover(environment)}
+        seen = observe(connect(environment))
         record = seen.record
         return {
-            "changed": False,
             "stack": seen.stack,
             "recorded": {"inputs": record.inputs, "time": record.time} if record else {},
             "drift": differences(record.documents, seen.documents) if record else [],

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
-from ansible.plugins.action import ActionBase
-from botocore.exceptions import BotoCoreError, ClientError
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.aws_action import AwsAction
 from plugins.module_utils.history import before_last
 
 DOCUMENTATION = r"""
@@ -42,26 +41,19 @@ previous:
 """
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """Run on the controller, whatever the host of the play."""
+class ActionModule(AwsAction):
+    """Read the parameter's history."""
 
-    _requires_connection = False
+    takes: ClassVar[dict[str, Any]] = {name: {"type": "str", "required": True} for name in ("region", "parameter")}
+    failure = "the approved releases cannot be read"
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return both names, or fail with one line."""
-        super().run(tmp, task_vars)
-        names = ("region", "parameter")
-        _validation, arguments = self.validate_argument_spec(
-            argument_spec={name: {"type": "str", "required": True} for name in names}
-        )
-        ssm = boto3.client("ssm", region_name=str(arguments["region"]))
+    def ask(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the approved release and the one before."""
+        ssm = boto3.client("ssm", region_name=arguments["region"])
         try:
-            pages = ssm.get_paginator("get_parameter_history").paginate(Name=str(arguments["parameter"]))
+            pages = ssm.get_paginator("get_parameter_history").paginate(Name=arguments["parameter"])
             found = [item for page in pages for item in page["Parameters"]]
         except ssm.exceptions.ParameterNotFound:
             found = []
-        except (BotoCoreError, ClientError) as error:
-            detail = " ".join(str(error).split())
-            return {"changed": False, "failed": True, "msg": f"the approved releases cannot be read: {detail}"}
         values = [item["Value"] for item in sorted(found, key=lambda item: item["Version"])]
-        return {"changed": False, "current": values[-1] if values else "", "previous": before_last(values)}
+        return {"current": values[-1] if values else "", "previous": before_last(values)}

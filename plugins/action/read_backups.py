@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
-from ansible.plugins.action import ActionBase
-from botocore.exceptions import BotoCoreError, ClientError
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.aws_action import AwsAction
 from plugins.module_utils.backups import backup_name, choose, list_backups, surplus
 from plugins.module_utils.discovery import Environment
 
@@ -72,44 +71,35 @@ new_name:
 """
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """Run on the controller, whatever the host of the play."""
+class ActionModule(AwsAction):
+    """List the backups."""
 
-    _requires_connection = False
+    takes: ClassVar[dict[str, Any]] = {
+        **{name: {"type": "str", "required": True} for name in ("app", "env", "region")},
+        **{name: {"type": "str", "default": ""} for name in ("bucket", "choose")},
+        "keep": {"type": "int", "default": 0},
+    }
+    failure = "the backups cannot be listed"
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the list, or fail with one line."""
-        super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec(
-            argument_spec={
-                **{name: {"type": "str", "required": True} for name in ("app", "env", "region")},
-                **{name: {"type": "str", "default": ""} for name in ("bucket", "choose")},
-                "keep": {"type": "int", "default": 0},
-            }
-        )
-        # Ansible's own text types would reach botocore's serialisers.
-        environment = Environment(*(str(arguments[name]) for name in ("app", "env", "region")))
+    def ask(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the backups, and of them what was asked for."""
+        environment = Environment(arguments["app"], arguments["env"], arguments["region"])
         now = datetime.datetime.now(datetime.UTC)
-        try:
-            found = list_backups(
-                boto3.client("rds", region_name=environment.region),
-                boto3.client("s3", region_name=environment.region),
-                environment,
-                str(arguments["bucket"]) or f"{environment.name_prefix}-releases",
-            )
-        except (BotoCoreError, ClientError) as error:
-            detail = " ".join(str(error).split())
-            return {"changed": False, "failed": True, "msg": f"the backups cannot be listed: {detail}"}
+        found = list_backups(
+            boto3.client("rds", region_name=environment.region),
+            boto3.client("s3", region_name=environment.region),
+            environment,
+            arguments["bucket"] or f"{environment.name_prefix}-releases",
+        )
         result: dict[str, Any] = {
-            "changed": False,
             "backups": [backup.described(now) for backup in found],
             "new_name": backup_name(environment, now),
         }
         if arguments["keep"]:
-            result["surplus"] = [backup.described(now) for backup in surplus(found, int(arguments["keep"]))]
+            result["surplus"] = [backup.described(now) for backup in surplus(found, arguments["keep"])]
         if arguments["choose"]:
             try:
-                result["chosen"] = choose(found, str(arguments["choose"]), environment.name_prefix).described(now)
+                result["chosen"] = choose(found, arguments["choose"], environment.name_prefix).described(now)
             except LookupError as missing:
-                return {"changed": False, "failed": True, "msg": str(missing)}
+                return {"failed": True, "msg": str(missing)}
         return result

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
-from ansible.plugins.action import ActionBase
-from botocore.exceptions import BotoCoreError, ClientError
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.aws_action import AwsAction
 from plugins.module_utils.history import moment, read_entries, table
 
 DOCUMENTATION = r"""
@@ -58,31 +57,23 @@ json:
 """
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """Run on the controller, whatever the host of the play."""
+class ActionModule(AwsAction):
+    """Read the history."""
 
-    _requires_connection = False
+    takes: ClassVar[dict[str, Any]] = {
+        "region": {"type": "str", "required": True},
+        "bucket": {"type": "str", "required": True},
+        "since": {"type": "str", "default": ""},
+        "limit": {"type": "int", "default": 20},
+    }
+    failure = "the history cannot be read"
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the records, or fail with one line."""
-        super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec(
-            argument_spec={
-                "region": {"type": "str", "required": True},
-                "bucket": {"type": "str", "required": True},
-                "since": {"type": "str", "default": ""},
-                "limit": {"type": "int", "default": 20},
-            }
-        )
-        since = moment(str(arguments["since"])) if arguments["since"] else None
-        try:
-            s3 = boto3.client("s3", region_name=str(arguments["region"]))
-            entries = read_entries(s3, str(arguments["bucket"]), since, arguments["limit"])
-        except (BotoCoreError, ClientError) as error:
-            detail = " ".join(str(error).split())
-            return {"changed": False, "failed": True, "msg": f"the history cannot be read: {detail}"}
+    def ask(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the records, the oldest first."""
+        since = moment(arguments["since"]) if arguments["since"] else None
+        s3 = boto3.client("s3", region_name=arguments["region"])
+        entries = read_entries(s3, arguments["bucket"], since, arguments["limit"])
         return {
-            "changed": False,
             "entries": entries,
             "table": table(entries),
             "json": [json.dumps(entry, sort_keys=True) for entry in entries],

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
-from ansible.plugins.action import ActionBase
-from botocore.exceptions import BotoCoreError, ClientError
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.aws_action import AwsAction
 from plugins.module_utils.release_artifact import ReleaseBucket
 from plugins.module_utils.release_list import read_releases, table
 
@@ -65,35 +64,28 @@ json:
 """
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """Run on the controller, whatever the host of the play."""
+class ActionModule(AwsAction):
+    """Read the bucket."""
 
-    _requires_connection = False
+    takes: ClassVar[dict[str, Any]] = {
+        "region": {"type": "str", "required": True},
+        "bucket": {"type": "str", "required": True},
+        "current": {"type": "str", "default": ""},
+        "previous": {"type": "str", "default": ""},
+        "limit": {"type": "int", "default": 20},
+    }
+    failure = "the releases cannot be read"
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the releases, or fail with one line."""
-        super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec(
-            argument_spec={
-                "region": {"type": "str", "required": True},
-                "bucket": {"type": "str", "required": True},
-                "current": {"type": "str", "default": ""},
-                "previous": {"type": "str", "default": ""},
-                "limit": {"type": "int", "default": 20},
-            }
-        )
-        s3 = boto3.client("s3", region_name=str(arguments["region"]))
-        bucket = ReleaseBucket(s3, str(arguments["bucket"]))
+    def ask(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the releases, the newest first."""
+        s3 = boto3.client("s3", region_name=arguments["region"])
+        bucket = ReleaseBucket(s3, arguments["bucket"])
         try:
-            found = read_releases(bucket, str(arguments["current"]), str(arguments["previous"]), arguments["limit"])
+            found = read_releases(bucket, arguments["current"], arguments["previous"], arguments["limit"])
         except s3.exceptions.NoSuchBucket:
             # An environment that is not there yet has no releases.
             found = []
-        except (BotoCoreError, ClientError) as error:
-            detail = " ".join(str(error).split())
-            return {"changed": False, "failed": True, "msg": f"the releases cannot be read: {detail}"}
         return {
-            "changed": False,
             "releases": found,
             "table": table(found),
             "json": [json.dumps(release, sort_keys=True) for release in found],

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 from ansible.module_utils.common.dict_transformations import camel_dict_to_snake_dict
-from ansible.plugins.action import ActionBase
 from ansible_collections.amazon.aws.plugins.module_utils.transformation import normalize_boto3_result
-from botocore.exceptions import BotoCoreError, ClientError
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.aws_action import AwsAction
 from plugins.module_utils.replacement import (
     ACTIVE,
     ReplacementError,
@@ -100,26 +99,20 @@ words:
 TRAITS = ("ImageId", "InstanceType")
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """Run on the controller, whatever the host of the play."""
+class ActionModule(AwsAction):
+    """Read the group."""
 
-    _requires_connection = False
+    takes: ClassVar[dict[str, Any]] = {
+        name: {"type": "str", "required": True} for name in ("region", "name", "parameter")
+    }
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return what there is, or fail with one line."""
-        super().run(tmp, task_vars)
-        names = ("region", "name", "parameter")
-        _validation, arguments = self.validate_argument_spec(
-            argument_spec={name: {"type": "str", "required": True} for name in names}
-        )
-        name = arguments["name"]
+    def ask(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return what the group, its template and its last refresh say."""
+        self.failure = f"the group {arguments['name']} cannot be read"
         try:
-            return {"changed": False, **read(arguments["region"], name, arguments["parameter"])}
+            return read(**arguments)
         except ReplacementError as error:
-            return {"changed": False, "failed": True, "msg": str(error)}
-        except (BotoCoreError, ClientError) as error:
-            detail = " ".join(str(error).split())
-            return {"changed": False, "failed": True, "msg": f"the group {name} cannot be read: {detail}"}
+            return {"failed": True, "msg": str(error)}
 
 
 def read(region: str, name: str, parameter: str) -> dict[str, Any]:

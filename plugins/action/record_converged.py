@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
-
-from ansible.plugins.action import ActionBase
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import Any, ClassVar
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.aws_action import AwsAction
 from plugins.module_utils.convergence import write_record
 from plugins.module_utils.discovery import Environment, connect, observe
 from plugins.module_utils.run_inputs import ARGUMENTS, run_inputs
@@ -62,32 +60,22 @@ stack:
 """
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """Run on the controller, whatever the host of the play."""
+class ActionModule(AwsAction):
+    """Record the run."""
 
-    _requires_connection = False
+    takes: ClassVar[dict[str, Any]] = {
+        **{name: {"type": "str", "required": True} for name in ("app", "env", "region")},
+        **ARGUMENTS,
+        "write": {"type": "bool", "required": True},
+    }
+    failure = "the run cannot be recorded"
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the stack, or fail with one line."""
-        super().run(tmp, task_vars)
-        names = ("app", "env", "region")
-        _validation, arguments = self.validate_argument_spec(
-            argument_spec={
-                **{name: {"type": "str", "required": True} for name in names},
-                **ARGUMENTS,
-                "write": {"type": "bool", "required": True},
-            }
-        )
-        # Ansible's own text types would reach botocore's serialisers.
-        app, env, region = (str(arguments[name]) for name in names)
+    def ask(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Write the record and return the stack."""
         # Now, not as the run began: what it made since, as buckets and keys, is among the inputs of the next one.
         inputs = run_inputs(task_vars, arguments)
-        try:
-            aws = connect(Environment(app, env, region))
-            seen = observe(aws)
-            if arguments["write"]:
-                write_record(aws.clients["s3"], aws.releases_bucket, inputs, seen.documents)
-        except (BotoCoreError, ClientError) as error:
-            detail = " ".join(str(error).split())
-            return {"changed": False, "failed": True, "msg": f"the run cannot be recorded: {detail}"}
-        return {"changed": False, "stack": seen.stack}
+        aws = connect(Environment(arguments["app"], arguments["env"], arguments["region"]))
+        seen = observe(aws)
+        if arguments["write"]:
+            write_record(aws.clients["s3"], aws.releases_bucket, inputs, seen.documents)
+        return {"stack": seen.stack}

@@ -6,14 +6,13 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from botocore.exceptions import BotoCoreError, ClientError
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.aws_action import AwsAction
 from plugins.module_utils.rollout import Sight, below_floor, obstacles, unhealthy
 from plugins.module_utils.traffic import clients_of, look
 
@@ -73,49 +72,39 @@ _POLL_SECONDS = 2
 _LINE_SECONDS = 30
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """Run on the controller, whatever the host of the play."""
+class ActionModule(AwsAction):
+    """Look at the hosts."""
 
-    _requires_connection = False
+    takes: ClassVar[dict[str, Any]] = {
+        "region": {"type": "str", "required": True},
+        "group": {"type": "str", "default": ""},
+        "target_group_arn": {"type": "str", "default": ""},
+        "instances": {"type": "list", "elements": "str", "default": []},
+        "settle": {"type": "int", "default": 0},
+        "start": {"type": "int", "default": 0},
+        "batch": {"type": "list", "elements": "str", "default": []},
+        "floor": {"type": "str", "default": "0"},
+    }
+    failure = "the hosts cannot be looked at"
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return what is seen, or fail with one line."""
-        super().run(tmp, task_vars)
-        texts = {"type": "list", "elements": "str", "default": []}
-        _validation, arguments = self.validate_argument_spec(
-            argument_spec={
-                "region": {"type": "str", "required": True},
-                "group": {"type": "str", "default": ""},
-                "target_group_arn": {"type": "str", "default": ""},
-                "instances": texts,
-                "settle": {"type": "int", "default": 0},
-                "start": {"type": "int", "default": 0},
-                "batch": texts,
-                "floor": {"type": "str", "default": "0"},
-            }
-        )
-        # Ansible's own text types would reach botocore's serialisers.
-        batch, floor = [str(name) for name in arguments["batch"]], str(arguments["floor"])
-        try:
-            sight = self._wait(arguments)
-        except (BotoCoreError, ClientError) as error:
-            detail = " ".join(str(error).split())
-            return {"changed": False, "failed": True, "msg": f"the hosts cannot be looked at: {detail}"}
+    def ask(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return what is seen."""
+        batch = [str(name) for name in arguments["batch"]]
+        sight = self._wait(arguments)
         return {
-            "changed": False,
             "hosts": sight.hosts,
             "healthy": sight.healthy,
             "out": sight.out,
             "starting": sight.starting,
             "obstacles": obstacles(sight),
             "unhealthy": unhealthy(sight),
-            "refusal": below_floor(sight, batch, floor) if batch else "",
+            "refusal": below_floor(sight, batch, arguments["floor"]) if batch else "",
         }
 
     def _wait(self, arguments: Mapping[str, Any]) -> Sight:
         """Look until what may take a moment is over, or has taken too long."""
-        region, group, arn = (str(arguments[name]) for name in ("region", "group", "target_group_arn"))
-        clients = clients_of(region)
+        group, arn = arguments["group"], arguments["target_group_arn"]
+        clients = clients_of(arguments["region"])
         began = said = time.monotonic()
         launched: set[str] | None = None
         while True:

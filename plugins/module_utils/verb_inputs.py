@@ -22,8 +22,7 @@ LONGEST_MESSAGE = 450
 """A fixed response has room for 1024 characters (FixedResponseActionConfig, Elastic Load Balancing API), and as JSON
 quotes take two."""
 
-_YES = frozenset(("true", "yes", "on", "1"))
-_NO = frozenset(("false", "no", "off", "0"))
+_SWITCH = frozenset(("true", "yes", "on", "1", "false", "no", "off", "0"))
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 
 VERB_INPUTS = (
@@ -70,7 +69,7 @@ def _choices(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if form not in ("table", "json"):
         yield Problem("format", known.where("format"), f"'{form}' is not a format", "table or json")
     for name in ("follow", "as_root", "verify_only"):
-        if str(values.get(name, False)).lower() not in _YES | _NO:
+        if str(values.get(name, False)).lower() not in _SWITCH:
             yield Problem(name, known.where(name), f"'{values[name]}' is neither yes nor no", "true or false")
 
 
@@ -122,7 +121,7 @@ def _maintenance(values: Mapping[str, Any], known: Knowledge) -> Iterable[Proble
     if known.verb != "maintenance":
         return
     state = str(values.get("maintenance", "")).lower()
-    if state not in _YES | _NO:
+    if state not in _SWITCH:
         what = f"'{state}' is neither on nor off" if state else "on or off"
         yield Problem("maintenance", known.where("maintenance"), what, "write -e maintenance=on or -e maintenance=off")
     message = str(values.get("message", ""))
@@ -156,7 +155,7 @@ def _build(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if ref.startswith("-") or re.search(r"[\x00-\x1f\x7f]", ref):
         yield Problem("ref", known.where("ref"), f"{ref!r} is no commit", "give a branch, a tag, a commit or a folder")
     switch = values.get("build_tests", True)
-    if str(switch).lower() not in ("true", "false", "yes", "no"):
+    if str(switch).lower() not in _SWITCH:
         yield Problem("build_tests", known.where("build_tests"), f"'{switch}' is neither", "true or false")
     if known.verb != "build":
         mends = {
@@ -182,7 +181,7 @@ def _rollout(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         except ValueError as error:
             yield Problem(name, known.where(name), str(error), mend)
     switch = str(values.get("deploy_unhealthy", False)).lower()
-    if switch not in ("true", "false", "yes", "no", "1", "0"):
+    if switch not in _SWITCH:
         yield Problem(
             "deploy_unhealthy", known.where("deploy_unhealthy"), f"'{switch}' is not yes or no", "true or false"
         )

@@ -7,13 +7,10 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.module_utils.cloudfront_tags import ensure_tags, tags_of
 from ansible.module_utils.ownership import foreign, owned_by
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
-    ansible_dict_to_boto3_tag_list,
-    boto3_tag_list_to_ansible_dict,
-    compare_aws_tags,
-)
+from ansible_collections.amazon.aws.plugins.module_utils.tagging import ansible_dict_to_boto3_tag_list
 from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = r"""
@@ -295,8 +292,7 @@ def find(module: AnsibleAWSModule, client: Any) -> tuple[dict[str, Any], dict[st
         for summary in page["DistributionList"].get("Items") or []:
             if summary["Comment"] != name and not aliases & set(summary["Aliases"].get("Items") or []):
                 continue
-            answer = client.list_tags_for_resource(Resource=summary["ARN"])["Tags"].get("Items") or []
-            tags = boto3_tag_list_to_ansible_dict(answer)
+            tags = tags_of(client, summary["ARN"])
             if not owned_by(tags, module.params["tags"]):
                 module.fail_json(msg=foreign("CloudFront distribution", summary["Id"], module.params["tags"]))
             return summary, tags
@@ -340,14 +336,9 @@ def ensure_present(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
             Id=summary["Id"], IfMatch=answer["ETag"], DistributionConfig={**current, **wanted}
         )
         result = describe(updated["Distribution"])
-    to_set, to_unset = compare_aws_tags(tags, module.params["tags"], True)
-    if not module.check_mode:
-        if to_unset:
-            client.untag_resource(Resource=summary["ARN"], TagKeys={"Items": to_unset})
-        if to_set:
-            client.tag_resource(Resource=summary["ARN"], Tags={"Items": ansible_dict_to_boto3_tag_list(to_set)})
+    retagged = ensure_tags(module, client, summary["ARN"], tags)
     return {
-        "changed": before != after or bool(to_set or to_unset),
+        "changed": before != after or retagged,
         **result,
         "diff": {"before": {**before, "Tags": tags}, "after": {**after, "Tags": module.params["tags"]}},
     }

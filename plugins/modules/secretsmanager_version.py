@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ansible.module_utils.generated_password import PASSWORD_OPTIONS, describe, new_password, version_with
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import ansible_dict_to_boto3_tag_list
@@ -102,32 +103,11 @@ secret:
 CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
 
 
-def describe(client: Any, name: str) -> dict[str, Any] | None:
-    """Return what DescribeSecret says, ``None`` when there is no such secret."""
-    try:
-        answer: dict[str, Any] = client.describe_secret(SecretId=name, aws_retry=True)
-    except client.exceptions.ResourceNotFoundException:
-        return None
-    return answer
-
-
-def version_with(described: dict[str, Any], label: str) -> str:
-    """Return the id of the version that has a label, empty when none has."""
-    versions = described.get("VersionIdsToStages") or {}
-    return next((version for version, labels in versions.items() if label in labels), "")
-
-
 def new_value(client: Any, params: dict[str, Any], old: dict[str, Any]) -> str:
     """Return the JSON map with a fresh password."""
     key = params["generated_key"]
-    password = client.get_random_password(
-        PasswordLength=params["length"],
-        ExcludeCharacters=params["exclude_characters"],
-        RequireEachIncludedType=False,
-        aws_retry=True,
-    )["RandomPassword"]
     former = {params["previous_key"]: old[key]} if params["previous_key"] and key in old else {}
-    return json.dumps({**old, **params["values"], **former, key: password})
+    return json.dumps({**old, **params["values"], **former, key: new_password(client, params)})
 
 
 def make_pending(client: Any, module: Any, described: dict[str, Any] | None) -> str:
@@ -185,10 +165,8 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["pending", "current"], "required": True},
             "values": {"type": "dict", "default": {}},
-            "generated_key": {"type": "str", "default": "password", "no_log": False},
+            **PASSWORD_OPTIONS,
             "previous_key": {"type": "str", "default": "", "no_log": False},
-            "length": {"type": "int", "default": 32},
-            "exclude_characters": {"type": "str", "default": " !\"#$%&'()*+,/:;<=>?@[\\]^`{|}~"},
             "description": {"type": "str", "default": ""},
             "tags": {"type": "dict", "default": {}, "aliases": ["resource_tags"]},
         },

@@ -527,7 +527,7 @@ def use_database(aws: Clients, endpoint: str) -> None:
     until(lambda: instance_status(aws, "services") == "available")
     assert psql(endpoint, "select 1", password="another-one") == "1"
     assert "authentication failed" in psql(endpoint, "select 1")
-    podman.podman("kill", f"{settings.NAME_PREFIX}db-services")
+    podman.podman("kill", settings.database_name("services"))
     until(lambda: psql(endpoint, "select text from notes", password="another-one") == "kept")
     until(lambda: instance_status(aws, "services") == "available")
 

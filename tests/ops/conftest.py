@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
-import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
+from tests.account import BIN, ROOT, LocalAccount
+
 NAME = "vahanhelp-prod"
 PARAMETERS = "/vahanhelp/prod"
 BUCKET = f"{NAME}-releases-123456789012"
@@ -35,22 +31,8 @@ class Run:
     output: str
 
 
-class Account:
-    """An AWS account in a process of its own."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.url = url
-        self._folder = folder
-
-    def client(self, service: str) -> Any:
-        """Return a client of the account: somebody who does not use this project."""
-        return boto3.client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="0-no-secret-0",
-        )
+class Account(LocalAccount):
+    """An account whose runs are of one environment."""
 
     def reset(self) -> None:
         """Empty the account."""
@@ -59,35 +41,12 @@ class Account:
 
     def writes(self) -> list[str]:
         """Return which writes the API got since it was asked last."""
-        request = urllib.request.Request(f"{self.url}/vahana-lab/calls", method="DELETE")
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            actions = json.load(answer)["actions"]
-        return [action["action"] for action in actions if action["kind"] == "write"]
+        return [call["action"] for call in self.calls() if call["kind"] == "write"]
 
     def start(self, playbook: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start a playbook, without hosts."""
-        clean = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VAHANA_", "ANSIBLE_"))
-        }
-        return subprocess.Popen(
-            [
-                *(str(BIN / "ansible-playbook"), "-i", "inventories/lab", f"playbooks/{playbook}.yml"),
-                *("--limit", "localhost", "-e", f"identity_ssh_private_key_file={self._folder / 'key'}"),
-                *arguments,
-            ],
-            cwd=ROOT,
-            env={
-                **clean,
-                "PATH": f"{BIN}:{os.environ['PATH']}",
-                "VAHANA_LAB_ENDPOINT": self.url,
-                "ANSIBLE_NOCOLOR": "1",
-                **environment,
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        key = f"identity_ssh_private_key_file={self._folder / 'key'}"
+        return self.begin(f"playbooks/{playbook}.yml", "-e", key, *arguments, **environment)
 
     def play(self, playbook: str, *arguments: str, **environment: str) -> Run:
         """Run a playbook, without hosts."""

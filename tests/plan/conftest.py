@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
+from tests.account import ROOT, LocalAccount
+
 RUN_SECONDS = 600
 
 Change = tuple[str, str, str]
@@ -44,13 +41,12 @@ class Run:
         return {(entry["role"], entry["task"], entry["item"]) for entry in self.entries}
 
 
-class Account:
-    """An AWS account in a process of its own."""
+class Account(LocalAccount):
+    """An account that can be put back."""
 
     def __init__(self, server: subprocess.Popen[str], url: str, folder: Path) -> None:
+        super().__init__(url, folder)
         self._server = server
-        self._folder = folder
-        self.url = url
         self.saved: set[str] = set()
 
     def _command(self, line: str) -> None:
@@ -68,23 +64,6 @@ class Account:
         """Put the account back to what was saved."""
         self._command(f"load {name}")
 
-    def client(self, service: str) -> Any:
-        """Return a client of the account: somebody who does not use this project."""
-        return boto3.client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="0-no-secret-0",
-        )
-
-    def calls(self) -> list[dict[str, Any]]:
-        """Return which calls the API got since it was asked last."""
-        request = urllib.request.Request(f"{self.url}/vahana-lab/calls", method="DELETE")
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            actions: list[dict[str, Any]] = json.load(answer)["actions"]
-        return actions
-
     def play(
         self,
         tier: str,
@@ -97,36 +76,19 @@ class Account:
         noted = self._folder / "changed.jsonl"
         noted.unlink(missing_ok=True)
         self.calls()
-        clean = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VAHANA_", "ANSIBLE_"))
-        }
-        done = subprocess.run(
-            [
-                *(str(BIN / "ansible-playbook"), "-i", "inventories/lab", playbook, "--limit", "localhost"),
-                *("-e", f"tier={tier}", "-e", f"ssh_private_key_file={self._folder / 'key'}"),
-                *arguments,
-            ],
-            cwd=ROOT,
-            env={
-                **clean,
-                "PATH": f"{BIN}:{os.environ['PATH']}",
-                "VAHANA_LAB_ENDPOINT": self.url,
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_CALLBACK_PLUGINS": f"plugins/callback:{Path(__file__).parent / 'callbacks'}",
-                "ANSIBLE_CALLBACKS_ENABLED": "warm_worker,changed_tasks",
-                "CHANGED_TASKS": str(noted),
-                "CHANGED_TASKS_STOP_AFTER": str(stop_after),
-                "VAHANA_WARM_WORKER": str(warm_worker).lower(),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=RUN_SECONDS,
-            check=False,
-        )
+        with self.begin(
+            playbook,
+            *("-e", f"tier={tier}", "-e", f"ssh_private_key_file={self._folder / 'key'}"),
+            *arguments,
+            ANSIBLE_CALLBACK_PLUGINS=f"plugins/callback:{Path(__file__).parent / 'callbacks'}",
+            ANSIBLE_CALLBACKS_ENABLED="warm_worker,changed_tasks",
+            CHANGED_TASKS=str(noted),
+            CHANGED_TASKS_STOP_AFTER=str(stop_after),
+            VAHANA_WARM_WORKER=str(warm_worker).lower(),
+        ) as process:
+            output, _nothing = process.communicate(timeout=RUN_SECONDS)
         lines = noted.read_text().splitlines() if noted.exists() else []
-        return Run(done.returncode, done.stdout, [json.loads(line) for line in lines], self.calls())
+        return Run(process.returncode, output, [json.loads(line) for line in lines], self.calls())
 
 
 @pytest.fixture(scope="session")

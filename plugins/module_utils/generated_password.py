@@ -1,0 +1,39 @@
+"""What the modules have in common that keep a password which Secrets Manager generates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+PASSWORD_OPTIONS: dict[str, Any] = {
+    "generated_key": {"type": "str", "default": "password", "no_log": False},
+    "length": {"type": "int", "default": 32},
+    "exclude_characters": {"type": "str", "default": " !\"#$%&'()*+,/:;<=>?@[\\]^`{|}~"},
+}
+
+
+def describe(client: Any, name: str) -> dict[str, Any] | None:
+    """Return what DescribeSecret says, ``None`` when there is no such secret (or it was deleted for good)."""
+    try:
+        answer: dict[str, Any] = client.describe_secret(SecretId=name, aws_retry=True)
+    except client.exceptions.ResourceNotFoundException:
+        return None
+    return answer
+
+
+def version_with(described: Mapping[str, Any], label: str) -> str:
+    """Return the id of the version that has a label, empty when none has."""
+    versions = described.get("VersionIdsToStages") or {}
+    return next((version for version, labels in versions.items() if label in labels), "")
+
+
+def new_password(client: Any, params: Mapping[str, Any]) -> str:
+    """Have Secrets Manager generate a password."""
+    answer = client.get_random_password(
+        PasswordLength=params["length"],
+        ExcludeCharacters=params["exclude_characters"],
+        # Not every class has to occur: with symbols excluded the service could not meet that.
+        RequireEachIncludedType=False,
+        aws_retry=True,
+    )
+    return str(answer["RandomPassword"])
