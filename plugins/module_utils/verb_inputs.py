@@ -143,7 +143,7 @@ def _hosts(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
 
 def _probe(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     probe = str(values.get("probe", False))
-    if not probe.startswith("/") and probe.lower() not in _YES | _NO:
+    if not probe.startswith("/") and probe.lower() not in _SWITCH:
         yield Problem(
             "probe", known.where("probe"), f"'{probe}' is no path", "true, false or a path like /api/listings"
         )
