@@ -227,7 +227,7 @@ class Release:
         digest = self._digest() if self._backend else ""
         local = self._local(version, digest)
         if local is None and self._backend is None:
-            raise ReleaseError(self._unknown(version))
+            raise ReleaseError(self._unknown(version) if published is None else self._damaged(published))
         return self._make(version, digest, published, local)
 
     def _version_of_sources(self) -> str:
@@ -272,16 +272,19 @@ class Release:
         uploaded: list[str] = []
         if self._bucket is not None:
             if published is not None and identity(published) != identity(local.manifest):
-                damaged = " and ".join(self._missing(published))
-                raise ReleaseError(
-                    f"release {version} in s3://{self._bucket_name} is damaged (its {damaged} archive) and these "
-                    "sources do not make it; deploy another release, or delete its folder there to build it anew"
-                )
+                raise ReleaseError(f"{self._damaged(published)}; these sources do not make it")
             uploaded = self._bucket.upload(local, self._bucket.missing(local.manifest), with_manifest=published is None)
             # That of whoever was first.
             published = published or self._bucket.manifest(version)
         manifest = published or local.manifest
         return self._result(version, manifest, built=built, tested=tested, uploaded=uploaded, pruned=pruned)
+
+    def _damaged(self, published: dict[str, Any]) -> str:
+        damaged = " and ".join(self._missing(published))
+        return (
+            f"release {published['version']} in s3://{self._bucket_name} is damaged (its {damaged} archive is missing "
+            "or not what its manifest says): deploy another release, or delete its folder there and build it again"
+        )
 
     def _must_test(self, manifest: dict[str, Any]) -> bool:
         """Say whether tests are wanted that were not run when the release was built; only its sources can tell."""

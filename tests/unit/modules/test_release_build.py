@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -141,6 +142,17 @@ def test_an_unknown_name_lists_what_exists(run: Build, s3: Any, parameters: dict
     # One that only this machine has is published.
     run({**parameters, "version": "1.2.0", "bucket": ""})
     assert run({**unknown, "version": "1.2.0"})["uploaded"]
+
+
+def test_a_damaged_release_is_not_called_an_unknown_one(run: Build, s3: Any, parameters: dict[str, Any]) -> None:
+    version = run(parameters)["version"]
+    s3.delete_object(Bucket=BUCKET, Key=f"releases/{version}/backend.tar.gz")
+    shutil.rmtree(parameters["dist"])
+    without = {**parameters, "version": version, "backend_source": None, "frontend_source": None}
+    with pytest.raises(
+        ModuleFailedError, match=rf"release {re.escape(version)} in s3://.* is damaged \(its backend archive"
+    ):
+        run(without)
 
 
 def test_a_killed_upload_is_finished(run: Build, s3: Any, parameters: dict[str, Any]) -> None:
