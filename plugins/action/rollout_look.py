@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.rollout import Sight, below_floor, obstacles, unhealthy
-from plugins.module_utils.traffic import clients_of, look
+from plugins.module_utils.traffic import Clients, look
 
 DOCUMENTATION = r"""
 module: rollout_look
@@ -115,7 +115,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _wait(self, arguments: Mapping[str, Any]) -> Sight:
         """Look until what may take a moment is over, or has taken too long."""
         region, group, arn = (str(arguments[name]) for name in ("region", "group", "target_group_arn"))
-        clients = clients_of(region)
+        clients = Clients(region)
         began = said = time.monotonic()
         launched: set[str] | None = None
         while True:
