@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -64,17 +65,28 @@ class Account:
             actions = json.load(answer)["actions"]
         return [action["action"] for action in actions if action["kind"] == "write"]
 
+    def furnish(self) -> None:
+        """Bring an empty account to an environment that is nothing but its bucket of releases."""
+        s3 = self.client("s3")
+        s3.create_bucket(Bucket=BUCKET)
+        s3.put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": TAGS})
+        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+
+    def command(self, playbook: str, *arguments: str) -> list[str]:
+        """Return what runs a playbook, without hosts unless the arguments bring some."""
+        return [
+            *(str(BIN / "ansible-playbook"), "-i", "inventories/lab", f"playbooks/{playbook}.yml"),
+            *("--limit", "localhost", "-e", f"identity_ssh_private_key_file={self._folder / 'key'}"),
+            *arguments,
+        ]
+
     def start(self, playbook: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start a playbook, without hosts."""
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VAHANA_", "ANSIBLE_"))
         }
         return subprocess.Popen(
-            [
-                *(str(BIN / "ansible-playbook"), "-i", "inventories/lab", f"playbooks/{playbook}.yml"),
-                *("--limit", "localhost", "-e", f"identity_ssh_private_key_file={self._folder / 'key'}"),
-                *arguments,
-            ],
+            self.command(playbook, *arguments),
             cwd=ROOT,
             env={
                 **clean,
@@ -122,10 +134,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 def account(serving: Account) -> Account:
     """Bring the account to an environment that is nothing but its tier and its bucket of releases."""
     serving.reset()
-    s3 = serving.client("s3")
-    s3.create_bucket(Bucket=BUCKET)
-    s3.put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": TAGS})
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    serving.furnish()
     serving.writes()
     return serving
 
@@ -133,6 +142,13 @@ def account(serving: Account) -> Account:
 @pytest.fixture
 def front_door(account: Account) -> Iterator[str]:
     """Answer like the backend, always with the release that is approved."""
+    with answering(account) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def answering(account: Account) -> Iterator[str]:
+    """Answer like the backend, always with the release that is approved, at the URL that is given."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -149,9 +165,11 @@ def front_door(account: Account) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def approved(account: Account) -> str:
