@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 README = Path(__file__).parent / "README.md"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 HEAD = (
     "| tier | step | wall s | Terraform | ratio | CPU s | Terraform | ratio | reads + writes | Terraform |",
@@ -20,10 +19,15 @@ HEAD = (
 TERRAFORM_STEPS = {"converge": "apply", "no-op": "plan", "plan": "plan", "destroy": "destroy"}
 
 
+def day() -> str:
+    """Today."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
 def summary(found: dict[str, Any], runs: int) -> dict[str, Any]:
     """Add what the figures belong to: machine, day, number of runs."""
     return {
-        "day": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "day": day(),
         "machine": machine(),
         "runs": runs,
         "tiers": found,
@@ -80,8 +84,13 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write(found: dict[str, Any]) -> None:
-    """Replace the table in bench/README.md."""
-    text = README.read_text()
-    marked = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    README.write_text(marked.sub(lambda _: f"{BEGIN}\n{table(found)}\n{END}", text))
+def write(name: str, text: str) -> None:
+    """Replace a table in bench/README.md.
+
+    Args:
+        name: of the table, as the comments around it say.
+        text: the new one.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    marked = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
+    README.write_text(marked.sub(lambda _: f"{begin}\n{text}\n{end}", README.read_text()))

@@ -1,4 +1,4 @@
-"""Measures both ways of making a tier, run by run, and prints the medians."""
+"""Measures both ways of making a tier, or a deployment to ever more hosts, run by run, and prints the medians."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import realistic, report
+from bench import hosts, realistic, report
 from bench.census import census, differences
 from bench.emulator import ROOT, Emulator, Image
 from bench.programs import Ansible, Measurement, ProgramError, Terraform, terraform_missing
@@ -24,6 +24,8 @@ STEPS = ("converge", "no-op", "plan", "destroy")
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
     options = _parser().parse_args(arguments)
+    if options.what == "hosts":
+        return _hosts(options)
     if options.realistic:
         return _realistic(options)
     missing, provider_folder = terraform_missing(options.plugin_dir)
@@ -45,7 +47,20 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         print(report.table(summary))
     if options.write:
-        report.write(summary)
+        report.write("figures", report.table(summary))
+    return 0
+
+
+def _hosts(options: argparse.Namespace) -> int:
+    try:
+        found = hosts.measure_all(options.runs, _say)
+    except ProgramError as error:
+        print(error, file=sys.stderr)
+        return 1
+    table = f"{report.day()}, {report.machine()}; median of {options.runs}.\n\n{hosts.table(found)}"
+    print(json.dumps([asdict(each) for each in found], indent=1) if options.json else table)
+    if options.write:
+        report.write("hosts", table)
     return 0
 
 
@@ -65,6 +80,13 @@ def _realistic(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("tiers", "hosts"),
+        default="tiers",
+        help="making tiers, or deploying to 2, 10 and 50 hosts (default: %(default)s)",
+    )
     parser.add_argument("--tier", action="append", choices=TIERS, help="only this tier (may be repeated)")
     parser.add_argument("--runs", type=int, default=5, help="how often; the figures are medians (default: %(default)s)")
     parser.add_argument(

@@ -40,16 +40,17 @@ class LocalAccount:
             actions: list[dict[str, Any]] = json.load(answer)["actions"]
         return actions
 
-    def begin(self, playbook: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start the playbook of a file, without hosts."""
+    def command_of(self, playbook: str, *arguments: str) -> list[str]:
+        """Return what runs the playbook of a file, without hosts unless the arguments bring some."""
+        return [str(BIN / "ansible-playbook"), "-i", "inventories/lab", playbook, "--limit", "localhost", *arguments]
+
+    def begin(self, command: list[str], **environment: str) -> subprocess.Popen[str]:
+        """Start a command in the account."""
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VAHANA_", "ANSIBLE_"))
         }
         return subprocess.Popen(
-            [
-                *(str(BIN / "ansible-playbook"), "-i", "inventories/lab", playbook, "--limit", "localhost"),
-                *arguments,
-            ],
+            command,
             cwd=ROOT,
             env={
                 **clean,

@@ -14,7 +14,7 @@ from ansible.utils.display import Display
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.aws_action import AwsAction
 from plugins.module_utils.rollout import Sight, below_floor, obstacles, unhealthy
-from plugins.module_utils.traffic import clients_of, look
+from plugins.module_utils.traffic import Clients, look
 
 DOCUMENTATION = r"""
 module: rollout_look
@@ -104,7 +104,7 @@ class ActionModule(AwsAction):
     def _wait(self, arguments: Mapping[str, Any]) -> Sight:
         """Look until what may take a moment is over, or has taken too long."""
         group, arn = arguments["group"], arguments["target_group_arn"]
-        clients = clients_of(arguments["region"])
+        clients = Clients(arguments["region"])
         began = said = time.monotonic()
         launched: set[str] | None = None
         while True:

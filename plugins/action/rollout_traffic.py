@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from plugins.module_utils.traffic import Traffic, clients_of, outcome
+from plugins.module_utils.traffic import Clients, Traffic, outcome
 
 DOCUMENTATION = r"""
 module: rollout_traffic
@@ -87,7 +87,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         # Ansible's own text types would reach botocore's serialisers.
         names = [str(name) for name in arguments["targets"]]
-        clients = clients_of(str(arguments["region"]))
+        clients = Clients(str(arguments["region"]))
         traffic = Traffic(clients, str(arguments["target_group_arn"]), int(arguments["port"]), say=Display().display)
         try:
             if self._task.check_mode:

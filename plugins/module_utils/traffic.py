@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,16 +21,28 @@ DOUBT_SECONDS = 30.0
 """Seconds within which a group finds out that an instance is dead; longer is not worth waiting for one that may be."""
 #: AWS's throttling must not end a deployment in its middle.
 _CONFIG = Config(retries={"mode": "adaptive", "total_max_attempts": 10})
+#: Ids that DescribeAutoScalingInstances takes (API reference, Amazon EC2 Auto Scaling).
+_ASKED_AT_ONCE = 50
 _ALIVE = ("pending", "running")
 _WORDS = {"out": "drained", "in": "in service"}
 
 Outcome = dict[str, Any]
 
 
-def clients_of(region: str) -> dict[str, Any]:
-    """Return the clients that the functions here take."""
-    session: Any = boto3.Session(region_name=region)
-    return {name: session.client(name, config=_CONFIG) for name in ("autoscaling", "ec2", "elbv2")}
+class Clients(dict[str, Any]):
+    """The clients that the functions here take, by service.
+
+    Each is made when it is first asked for: it costs 10 to 190 ms, and a deployment asks in every batch.
+    """
+
+    def __init__(self, region: str) -> None:
+        super().__init__()
+        self._session: Any = boto3.Session(region_name=region)
+
+    def __missing__(self, service: str) -> Any:
+        """Make one."""
+        self[service] = self._session.client(service, config=_CONFIG)
+        return self[service]
 
 
 def look(clients: Mapping[str, Any], group: str, arn: str, instances: Sequence[str]) -> Sight:
@@ -103,10 +116,7 @@ class Traffic:
 
     def to_change(self, state: str, names: Iterable[str]) -> list[str]:
         """Return those of the hosts that the load balancer must be told about."""
-        seen = targets_of(self._clients["elbv2"], self._arn)
-        if state == "out":
-            return [name for name in names if seen.get(name, Target()).state not in (*OUT, "draining")]
-        return [name for name in names if seen.get(name, Target()).state in (ABSENT, "draining")]
+        return _to_change(state, names, targets_of(self._clients["elbv2"], self._arn))
 
     def bring(
         self, state: str, names: Iterable[str], timeout: float, doubtful: Collection[str] = ()
@@ -122,10 +132,11 @@ class Traffic:
         refused: set[str] = set()
         while waiting:
             # Again in each round: a target that is registered while it drains may be gone at the end of that.
-            if wanted := [name for name in self.to_change(state, waiting) if name not in refused]:
+            seen = targets_of(self._clients["elbv2"], self._arn)
+            if wanted := [name for name in _to_change(state, waiting, seen) if name not in refused]:
                 refused |= self._tell(state, wanted)
                 changed = changed or not refused.issuperset(wanted)
-            seen = targets_of(self._clients["elbv2"], self._arn)
+                seen = targets_of(self._clients["elbv2"], self._arn)
             seconds = round(time.monotonic() - began, 1)
             late = [n for n in waiting if seconds >= (min(timeout, DOUBT_SECONDS) if n in doubtful else timeout)]
             gone: list[str] = []
@@ -175,13 +186,20 @@ class Traffic:
             for item in reservation["Instances"]
             if item["State"]["Name"] in _ALIVE
         }
-        members = self._clients["autoscaling"].describe_auto_scaling_instances(InstanceIds=asked)
+        autoscaling = self._clients["autoscaling"]
         leaving = {
             item["InstanceId"]
-            for item in members["AutoScalingInstances"]
+            for some in itertools.batched(asked, _ASKED_AT_ONCE)
+            for item in autoscaling.describe_auto_scaling_instances(InstanceIds=some)["AutoScalingInstances"]
             if item["LifecycleState"].startswith("Terminat")
         }
         return [name for name in asked if name not in alive or name in leaving]
+
+
+def _to_change(state: str, names: Iterable[str], seen: Mapping[str, Target]) -> list[str]:
+    if state == "out":
+        return [name for name in names if seen.get(name, Target()).state not in (*OUT, "draining")]
+    return [name for name in names if seen.get(name, Target()).state in (ABSENT, "draining")]
 
 
 def outcome(seconds: float = 0.0, *, gone: bool = False, error: str = "") -> Outcome:

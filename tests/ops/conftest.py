@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -43,10 +44,21 @@ class Account(LocalAccount):
         """Return which writes the API got since it was asked last."""
         return [call["action"] for call in self.calls() if call["kind"] == "write"]
 
+    def furnish(self) -> None:
+        """Bring an empty account to an environment that is nothing but its bucket of releases."""
+        s3 = self.client("s3")
+        s3.create_bucket(Bucket=BUCKET)
+        s3.put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": TAGS})
+        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+
+    def command(self, playbook: str, *arguments: str) -> list[str]:
+        """Return what runs a playbook by its name, without hosts unless the arguments bring some."""
+        key = f"identity_ssh_private_key_file={self._folder / 'key'}"
+        return self.command_of(f"playbooks/{playbook}.yml", "-e", key, *arguments)
+
     def start(self, playbook: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start a playbook, without hosts."""
-        key = f"identity_ssh_private_key_file={self._folder / 'key'}"
-        return self.begin(f"playbooks/{playbook}.yml", "-e", key, *arguments, **environment)
+        return self.begin(self.command(playbook, *arguments), **environment)
 
     def play(self, playbook: str, *arguments: str, **environment: str) -> Run:
         """Run a playbook, without hosts."""
@@ -81,10 +93,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 def account(serving: Account) -> Account:
     """Bring the account to an environment that is nothing but its tier and its bucket of releases."""
     serving.reset()
-    s3 = serving.client("s3")
-    s3.create_bucket(Bucket=BUCKET)
-    s3.put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": TAGS})
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    serving.furnish()
     serving.writes()
     return serving
 
@@ -92,6 +101,13 @@ def account(serving: Account) -> Account:
 @pytest.fixture
 def front_door(account: Account) -> Iterator[str]:
     """Answer like the backend, always with the release that is approved."""
+    with answering(account) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def answering(account: Account) -> Iterator[str]:
+    """Answer like the backend, always with the release that is approved, at the URL that is given."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -108,9 +124,11 @@ def front_door(account: Account) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def approved(account: Account) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import time
@@ -12,6 +13,7 @@ from tests.ops.conftest import NAME, PARAMETERS, TAGS, Account, publish
 
 HERE = Path(__file__).parent
 GROUP = f"{NAME}-backend"
+_TIME = re.compile(r"(\d+)m([\d.]+)s")
 BACKEND = [{"Key": "vahana:role", "Value": "backend"}, {"Key": "vahana:tier", "Value": "basic"}]
 
 
@@ -81,13 +83,16 @@ class Fleet:
         [group] = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])["AutoScalingGroups"]
         return sorted(item["ProcessName"] for item in group["SuspendedProcesses"])
 
-    def hosts(self, folder: Path) -> tuple[str, ...]:
+    def hosts(self, folder: Path, *, light: bool = False) -> tuple[str, ...]:
         """Make this machine be all of the hosts; return the arguments by which a playbook takes it for them.
 
         Each has an interpreter of its own, which is how backend-release knows as which host it was called.
+
+        :param light: let them do next to nothing, where what is looked at is the controller (light_python.py).
         """
-        for name in [*self.instances(), "localhost"]:
-            self.host(folder, name)
+        self.host(folder, "localhost")
+        for name in self.instances():
+            self.host(folder, name, light=light)
         interpreter = f"{folder}/{{{{ inventory_hostname }}}}/python"
         settings = (
             f"ansible_connection=local ansible_become=false ansible_python_interpreter={shlex.quote(interpreter)}"
@@ -95,16 +100,31 @@ class Fleet:
         return ("--limit", "all", "-e", settings)
 
     @staticmethod
-    def host(folder: Path, name: str) -> None:
+    def host(folder: Path, name: str, *, light: bool = False) -> None:
         """Make this machine be one more host."""
         tools = folder / name / "bin"
         tools.mkdir(parents=True)
         tool = tools / "backend-release"
         tool.write_text(f'#!/bin/sh\nexec {sys.executable} -S {HERE}/backend_release.py {folder / name} "$@"\n')
         python = folder / name / "python"
-        python.write_text(f'#!/bin/sh\nPATH={tools}:$PATH exec {sys.executable} "$@"\n')
+        what = f"{sys.executable} -S {HERE}/light_python.py" if light else sys.executable
+        # Bash, whose `times` counts in thousandths: what a host does is no time of the controller's, see host_seconds.
+        python.write_text(
+            f'#!/bin/bash\nPATH={tools}:$PATH {what} "$@"\ncode=$?\ntimes >> {folder / name}/times\nexit $code\n'
+        )
         for program in (tool, python):
             program.chmod(0o755)
+
+    def host_seconds(self, folder: Path) -> float:
+        """Return the processor time that the hosts needed so far, user and system, and forget it."""
+        seconds = 0.0
+        for name in self.instances():
+            file = folder / name / "times"
+            if file.exists():
+                found = _TIME.findall(file.read_text())
+                seconds += sum(60 * int(minutes) + float(rest) for minutes, rest in found)
+                file.unlink()
+        return seconds
 
 
 def _network(ec2: Any) -> tuple[list[str], str]:

@@ -76,10 +76,9 @@ class Account(LocalAccount):
         noted = self._folder / "changed.jsonl"
         noted.unlink(missing_ok=True)
         self.calls()
+        given = ("-e", f"tier={tier}", "-e", f"ssh_private_key_file={self._folder / 'key'}", *arguments)
         with self.begin(
-            playbook,
-            *("-e", f"tier={tier}", "-e", f"ssh_private_key_file={self._folder / 'key'}"),
-            *arguments,
+            self.command_of(playbook, *given),
             ANSIBLE_CALLBACK_PLUGINS=f"plugins/callback:{Path(__file__).parent / 'callbacks'}",
             ANSIBLE_CALLBACKS_ENABLED="warm_worker,changed_tasks",
             CHANGED_TASKS=str(noted),
