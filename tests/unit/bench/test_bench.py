@@ -58,10 +58,11 @@ def test_the_table_has_medians_and_ratios(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert "| basic | no-op (`plan`) | 2.0 | 4.0 | 0.50 | 1.0 | 2.0 | 0.50 | 10 + 1 | 20 + 1 |" in text
     assert "basic: 3 resources counted; Terraform's are b 1 to 2." in text
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    begin, end = "<!-- figures: begin -->", "<!-- figures: end -->"
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     monkeypatch.setattr(report, "README", readme)
-    report.write(summary)
-    assert readme.read_text() == f"before\n{report.BEGIN}\n{text}\n{report.END}\nafter\n"
+    report.write("figures", text)
+    assert readme.read_text() == f"before\n{begin}\n{text}\n{end}\nafter\n"
 
 
 def test_without_terraform_its_columns_are_empty() -> None:
