@@ -265,7 +265,7 @@ resource "aws_lb_target_group" "backend" {
     timeout             = 3
     healthy_threshold   = 2
     unhealthy_threshold = 2
-    matcher             = "200"
+    matcher             = "200,503"
   }
   tags = merge(local.layer.load_balancer, { Name = "${local.name}-backend" })
 }
