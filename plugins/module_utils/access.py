@@ -45,7 +45,7 @@ def identify(region: str) -> Identity:
                 "(without AWS: `make demo` and -i inventories/lab)"
             )
         client = session.client(
-            "sts", config=Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+            "sts", config=Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 4})
         )
         caller = client.get_caller_identity()
     except botocore.exceptions.ProfileNotFound as error:

@@ -610,7 +610,7 @@ def make_clients(session: boto3.Session, region: str) -> dict[str, Any]:
     config = Config(
         connect_timeout=5,
         read_timeout=30,
-        retries={"mode": "standard", "total_max_attempts": 5},
+        retries={"mode": "standard", "total_max_attempts": 8},
         max_pool_connections=8,
     )
     clients: dict[str, Any] = {

@@ -259,7 +259,7 @@ class Aws:
 
     def __init__(self, region: str) -> None:
         self._session: Any = boto3.Session(region_name=region)
-        self._config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
+        self._config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 8})
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
