@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ GONE_SECONDS = 5.0
 """Seconds between two questions whether the instances are there still."""
 DOUBT_SECONDS = 30.0
 """Seconds within which a group finds out that an instance is dead; longer is not worth waiting for one that may be."""
+MOST_INSTANCES = 50
+"""As many DescribeAutoScalingInstances takes at once."""
 #: AWS's throttling must not end a deployment in its middle.
 _CONFIG = Config(retries={"mode": "adaptive", "total_max_attempts": 10})
 _ALIVE = ("pending", "running")
@@ -164,10 +167,10 @@ class Traffic:
 
     def gone(self, names: Iterable[str]) -> list[str]:
         """Return those whose instance is terminated, or is being terminated by its group."""
-        asked = list(names)
-        if not asked:
-            return []
-        filters = [{"Name": "instance-id", "Values": asked}]
+        return [name for some in itertools.batched(names, MOST_INSTANCES) for name in self._gone(some)]
+
+    def _gone(self, asked: Sequence[str]) -> list[str]:
+        filters = [{"Name": "instance-id", "Values": list(asked)}]
         reservations = self._clients["ec2"].describe_instances(Filters=filters)["Reservations"]
         alive = {
             item["InstanceId"]
@@ -175,7 +178,7 @@ class Traffic:
             for item in reservation["Instances"]
             if item["State"]["Name"] in _ALIVE
         }
-        members = self._clients["autoscaling"].describe_auto_scaling_instances(InstanceIds=asked)
+        members = self._clients["autoscaling"].describe_auto_scaling_instances(InstanceIds=list(asked))
         leaving = {
             item["InstanceId"]
             for item in members["AutoScalingInstances"]
