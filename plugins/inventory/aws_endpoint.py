@@ -67,6 +67,8 @@ target: lab
 
 WORDS = {"strategy": "deploy_strategy"}
 """What a person writes with ``-e``, and the variable that it sets."""
+#: Of every client that does not choose for itself: AWS's throttling must not end a run in the middle of something.
+PATIENCE = {"AWS_RETRY_MODE": "adaptive", "AWS_MAX_ATTEMPTS": "6"}
 LAB_IS_DOWN = "the lab is not running: start it with `make demo` or `.venv/bin/lab up`"
 _LAB_TIMEOUT = 5.0
 
@@ -164,6 +166,8 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         values = self._check_inputs(loader)
         region = str(values["aws_region"])
         os.environ.update(AWS_REGION=region, AWS_DEFAULT_REGION=region)
+        for name, value in PATIENCE.items():
+            os.environ.setdefault(name, value)
         os.environ.update(VAHANA_APP=str(values["app_name"]), VAHANA_ENV=str(values["deploy_env"]))
         if target == "lab":
             if not lab_answers(url):

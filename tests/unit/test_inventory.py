@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from plugins.inventory import aws_endpoint
-from tests.unit.flow import ROOT, errors, run
+from tests.unit.flow import ROOT, counting_server, errors, run
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:4566", "http://127.8.0.1:1", "http://[::1]:4566"])
@@ -65,6 +65,18 @@ def test_the_lab_keeps_nothing_of_the_callers_aws_settings() -> None:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+def test_every_client_is_patient_with_throttling() -> None:
+    with counting_server() as calls:
+        ran = run(
+            "ansible",
+            *("localhost", "-c", "local", "-m", "debug", "-a"),
+            "msg={{ lookup('env', 'AWS_RETRY_MODE') }}-{{ lookup('env', 'AWS_MAX_ATTEMPTS') }}",
+            inventory="lab/00_endpoint.yml",
+            VAHANA_LAB_ENDPOINT=calls.url,
+        )
+    assert "adaptive-6" in ran.stdout, ran.stdout + ran.stderr
 
 
 def test_a_lab_endpoint_elsewhere_stops_the_run() -> None:
