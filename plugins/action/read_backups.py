@@ -95,7 +95,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 boto3.client("rds", region_name=environment.region),
                 boto3.client("s3", region_name=environment.region),
                 environment,
-                str(arguments["bucket"]) or f"{environment.name_prefix}-releases",
+                str(arguments["bucket"]),
             )
         except (BotoCoreError, ClientError) as error:
             detail = " ".join(str(error).split())
