@@ -240,8 +240,8 @@ def summary_lines(hosts: Mapping[str, Mapping[str, Any]], total: float) -> list[
     lines.append(f"{'all':<7}{len(hosts):<7}{''.join(f'{sums[phase]:>10.1f} s' for phase in PHASES)}{total:>10.1f} s")
     if waits:
         watched = f" and {sums['watch']:.1f} s of watching" if sums["watch"] else ""
-        times = (total - sums["watch"]) / waits
+        ratio = (total - sums["watch"]) / waits
         lines.append(
-            f"{total:.1f} s in all, {waits:.1f} s of it unavoidable waiting{watched}: {times:.2f} times the waiting"
+            f"{total:.1f} s in all, {waits:.1f} s of it unavoidable waiting{watched}: {ratio:.2f} times the waiting"
         )
     return lines
