@@ -32,7 +32,7 @@ options:
   state:
     description:
       - C(taken) takes the lock, C(noted) only has the run written to the history, C(read) says who has the lock,
-        C(absent) removes the lock whose O(etag) is given.
+        C(absent) removes the lock of the holder whose O(id) is given, also while that renews it.
     type: str
     choices: [taken, noted, read, absent]
     required: true
@@ -72,8 +72,8 @@ options:
     description: The command that breaks the lock, for the message.
     type: str
     default: ""
-  etag:
-    description: With O(state=absent), the lock that was read.
+  id:
+    description: With O(state=absent), the holder that was read.
     type: str
     default: ""
 """
@@ -95,8 +95,8 @@ alive:
   description: Whether that holder is to be taken for alive.
   returned: when O(state=read)
   type: bool
-etag:
-  description: Names this very lock.
+id:
+  description: Names this very holder, who renews the lock now and then.
   returned: when O(state=read)
   type: str
 who:
@@ -117,7 +117,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Do it, or fail with one line."""
         super().run(tmp, task_vars)
-        optional = ("parameter_prefix", "identity", "reason", "from", "to", "unlock", "etag")
+        optional = ("parameter_prefix", "identity", "reason", "from", "to", "unlock", "id")
         _validation, arguments = self.validate_argument_spec(
             argument_spec={
                 "state": {"type": "str", "choices": ["taken", "noted", "read", "absent"], "required": True},
@@ -134,7 +134,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if texts["state"] == "read":
                 return _description(lock.read())
             if texts["state"] == "absent":
-                return {"changed": lock.release(texts["etag"])}
+                return _break(lock, texts["id"])
             return self._begin(lock, texts, int(arguments["wait"]))
         except LockedError as error:
             mend = f"; wait for it with -e wait=600, or break it with `{texts['unlock']}`"
@@ -190,7 +190,18 @@ def _take(lock: Lock, holder: Holder, wait: int) -> tuple[str, bool]:
         return etag, waited or dead is not None
 
 
+def _break(lock: Lock, identity: str) -> dict[str, Any]:
+    """Take the lock away from its holder, or fail when another one has it by now."""
+    if lock.take_from(identity):
+        return {"changed": True}
+    held = lock.read()
+    if held is None:
+        return {"changed": False}
+    msg = f"nothing was broken, for by now {held}; to break that lock run playbooks/unlock.yml again"
+    return {"changed": False, "failed": True, "msg": msg}
+
+
 def _description(held: Held | None) -> dict[str, Any]:
     if held is None:
-        return {"changed": False, "held": False, "alive": False, "etag": "", "who": "nobody holds the lock"}
-    return {"changed": False, "held": True, "alive": held.alive, "etag": held.etag, "who": str(held)}
+        return {"changed": False, "held": False, "alive": False, "id": "", "who": "nobody holds the lock"}
+    return {"changed": False, "held": True, "alive": held.alive, "id": held.holder.id, "who": str(held)}

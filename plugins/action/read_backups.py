@@ -89,7 +89,7 @@ class ActionModule(AwsAction):
             boto3.client("rds", region_name=environment.region),
             boto3.client("s3", region_name=environment.region),
             environment,
-            arguments["bucket"] or f"{environment.name_prefix}-releases",
+            arguments["bucket"],
         )
         result: dict[str, Any] = {
             "backups": [backup.described(now) for backup in found],

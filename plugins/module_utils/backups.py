@@ -128,9 +128,11 @@ def list_backups(rds: Any, s3: Any, environment: Environment, bucket: str) -> li
 def _objects(
     s3: Any, environment: Environment, bucket: str
 ) -> tuple[dict[str, Manifest], dict[str, tuple[int, datetime.datetime]]]:
-    """Return the manifests and the copies (bytes, time) in the bucket, each by the backup's name."""
+    """Return the manifests and the copies (bytes, time) in the bucket, if there is one, each by the backup's name."""
     manifests: dict[str, Manifest] = {}
     copies: dict[str, tuple[int, datetime.datetime]] = {}
+    if not bucket:
+        return manifests, copies
     try:
         prefix = f"{FOLDER}{environment.name_prefix}-backup-"
         for item in pages(s3, "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix):

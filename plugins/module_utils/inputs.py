@@ -24,6 +24,8 @@ IPv4Network = ipaddress.IPv4Network
 
 #: ``<name_prefix>-backend`` names a target group, which has room for 32 characters.
 LONGEST_NAME_PREFIX = 32 - len("-backend")
+#: How the name of a parameter must not begin (PutParameter, AWS Systems Manager).
+RESERVED_NAMES = ("aws", "ssm")
 LARGEST_NETWORK, SMALLEST_NETWORK = 16, 28
 SMALLEST_LOAD_BALANCER_SUBNET = 27
 RESERVED_ADDRESSES = 5
@@ -161,6 +163,9 @@ def _names(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
                 "use a-z, 0-9 and single hyphens, starting with a letter, not ending with a hyphen",
             )
     app, env = str(values.get("app_name", "")), str(values.get("deploy_env", ""))
+    if app.startswith(RESERVED_NAMES):
+        what = f"'{app}' begins with {' or '.join(RESERVED_NAMES)}, and so would every parameter's name"
+        yield Problem("app_name", known.where("app_name"), what, "choose another: Parameter Store keeps these")
     prefix = f"{app}-{env}"
     if len(prefix) > LONGEST_NAME_PREFIX:
         yield Problem(

@@ -173,10 +173,11 @@ class Lock:
                 return None
             raise
         try:
-            holder = Holder(**json.loads(answer["Body"].read()))
+            holder = Holder(**{"id": "", **json.loads(answer["Body"].read())})
         except (ValueError, TypeError):
             # It is there, so it counts; it expires like any other.
-            holder = Holder("somebody", "something that another version wrote", since=str(answer["LastModified"]))
+            since = str(answer["LastModified"])
+            holder = Holder("somebody", "something that another version wrote", since=since, id="")
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         at = parsedate_to_datetime(date) if date else datetime.now(UTC)
         return Held(holder, answer["ETag"], max(0.0, (at - answer["LastModified"]).total_seconds()))
@@ -192,7 +193,11 @@ class Lock:
             etag = self._put(holder, condition)
             if etag:
                 return etag, dead
-            dead = self.read()
+            found = self.read()
+            # Our own write whose answer was lost on the way: sent again, it finds itself there.
+            if found and found.holder.id == holder.id:
+                return found.etag, dead
+            dead = found
             if dead and dead.alive:
                 raise LockedError(dead)
         raise LostError("others keep taking the lock; try again")
@@ -220,6 +225,19 @@ class Lock:
                 return False
             raise
         return True
+
+    def take_from(self, identity: str) -> bool:
+        """Take the lock away from a holder, who may renew it in this moment; tell whether it had it.
+
+        :param identity: ``id`` of the holder.
+        """
+        for _attempt in range(_ATTEMPTS):
+            held = self.read()
+            if held is None or held.holder.id != identity:
+                return False
+            if self.release(held.etag):
+                return True
+        return False
 
     def _put(self, holder: Holder, condition: Mapping[str, str]) -> str:
         """Write the lock on a condition; return its ETag, empty when the condition does not hold."""

@@ -19,10 +19,10 @@ GONE_SECONDS = 5.0
 """Seconds between two questions whether the instances are there still."""
 DOUBT_SECONDS = 30.0
 """Seconds within which a group finds out that an instance is dead; longer is not worth waiting for one that may be."""
+MOST_INSTANCES = 50
+"""As many DescribeAutoScalingInstances takes at once (API reference, Amazon EC2 Auto Scaling)."""
 #: AWS's throttling must not end a deployment in its middle.
 _CONFIG = Config(retries={"mode": "adaptive", "total_max_attempts": 10})
-#: Ids that DescribeAutoScalingInstances takes (API reference, Amazon EC2 Auto Scaling).
-_ASKED_AT_ONCE = 50
 _ALIVE = ("pending", "running")
 _WORDS = {"out": "drained", "in": "in service"}
 
@@ -175,10 +175,10 @@ class Traffic:
 
     def gone(self, names: Iterable[str]) -> list[str]:
         """Return those whose instance is terminated, or is being terminated by its group."""
-        asked = list(names)
-        if not asked:
-            return []
-        filters = [{"Name": "instance-id", "Values": asked}]
+        return [name for some in itertools.batched(names, MOST_INSTANCES) for name in self._gone(some)]
+
+    def _gone(self, asked: Sequence[str]) -> list[str]:
+        filters = [{"Name": "instance-id", "Values": list(asked)}]
         reservations = self._clients["ec2"].describe_instances(Filters=filters)["Reservations"]
         alive = {
             item["InstanceId"]
@@ -186,11 +186,10 @@ class Traffic:
             for item in reservation["Instances"]
             if item["State"]["Name"] in _ALIVE
         }
-        autoscaling = self._clients["autoscaling"]
+        members = self._clients["autoscaling"].describe_auto_scaling_instances(InstanceIds=list(asked))
         leaving = {
             item["InstanceId"]
-            for some in itertools.batched(asked, _ASKED_AT_ONCE)
-            for item in autoscaling.describe_auto_scaling_instances(InstanceIds=some)["AutoScalingInstances"]
+            for item in members["AutoScalingInstances"]
             if item["LifecycleState"].startswith("Terminat")
         }
         return [name for name in asked if name not in alive or name in leaving]

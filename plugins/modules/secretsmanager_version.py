@@ -44,6 +44,12 @@ options:
     description: Key that gets what O(generated_key) holds now. Empty for none.
     type: str
     default: ""
+  resume:
+    description:
+      - Whether O(state=pending) takes a pending version that an earlier run has left instead of making one. What it
+        opens may know its password already, and then a new version would leave nobody with one that works.
+    type: bool
+    default: false
   length:
     description: Length of the password in characters.
     type: int
@@ -126,6 +132,9 @@ def make_pending(client: Any, module: Any, described: dict[str, Any] | None) -> 
         return str(made["VersionId"])
     if module.check_mode:
         return ""
+    left = version_with(described, PENDING)
+    if params["resume"] and left and left != version_with(described, CURRENT):
+        return str(left)
     if described.get("DeletedDate"):
         client.restore_secret(SecretId=params["name"], aws_retry=True)
     old: dict[str, Any] = {}
@@ -167,6 +176,7 @@ def main() -> None:
             "values": {"type": "dict", "default": {}},
             **PASSWORD_OPTIONS,
             "previous_key": {"type": "str", "default": "", "no_log": False},
+            "resume": {"type": "bool", "default": False},
             "description": {"type": "str", "default": ""},
             "tags": {"type": "dict", "default": {}, "aliases": ["resource_tags"]},
         },

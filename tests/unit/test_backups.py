@@ -131,6 +131,19 @@ def test_the_list_is_of_this_environment_alone(lab_account: None) -> None:
     assert line == f"{made}  20 GiB, less than a minute old, 3 rows, release 1.0.0"
 
 
+def test_without_a_bucket_none_is_asked() -> None:
+    """A name without the account's number may be anybody's bucket, and AWS refuses to list it."""
+
+    class Rds:
+        def can_paginate(self, _operation: str) -> bool:
+            return False
+
+        def describe_db_snapshots(self, **_arguments: Any) -> dict[str, Any]:
+            return {"DBSnapshots": []}
+
+    assert list_backups(Rds(), None, ENVIRONMENT, "") == []
+
+
 def test_the_database_in_use_is_the_one_the_hosts_are_told() -> None:
     def database(name: str, **tags: str) -> Resource:
         return Resource("rds:db", name, name, tags, False, {})

@@ -106,10 +106,46 @@ def test_a_heartbeat_does_not_bring_a_broken_lock_back(s3: Any) -> None:
     assert keys(s3) == []
 
 
+def test_a_write_whose_answer_was_lost_is_ours(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore sends it again, and S3 finds what the first one has written."""
+    lock, put = Lock(s3, BUCKET), Lock._put
+
+    def twice(self: Lock, holder: Holder, condition: Any) -> str:
+        put(self, holder, condition)
+        return put(self, holder, condition)
+
+    monkeypatch.setattr(Lock, "_put", twice)
+    etag, dead = lock.take(ours())
+    held = lock.read()
+    assert held and held.etag == etag and dead is None
+
+
+def test_a_lock_is_broken_while_its_holder_renews_it(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, holder = Lock(s3, BUCKET), elsewhere()
+    etag, _dead = lock.take(holder)
+    lock.renew(locking.asdict(holder), etag)
+    release, etags = Lock.release, list[str]()
+
+    def while_it_beats(self: Lock, etag: str) -> bool:
+        etags.append(etag)
+        if len(etags) == 1:
+            lock.renew(locking.asdict(holder), etag)
+        return release(self, etag)
+
+    monkeypatch.setattr(Lock, "release", while_it_beats)
+    assert lock.take_from(holder.id)
+    assert len(etags) == 2 and lock.read() is None
+    # Nobody else's.
+    lock.take(ours())
+    assert not lock.take_from(holder.id) and lock.read()
+
+
 def test_what_another_version_wrote_counts_as_a_lock(s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key="lock.json", Body=b'{"owner": 1}')
     with pytest.raises(LockedError, match="somebody holds the lock"):
         Lock(s3, BUCKET).take(ours())
+    held = Lock(s3, BUCKET).read()
+    assert held and Lock(s3, BUCKET).take_from(held.holder.id)
 
 
 @pytest.mark.parametrize(("to", "said"), [("nothing", []), ("1.0.0", ["the lock was removed"])])

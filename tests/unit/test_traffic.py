@@ -71,6 +71,7 @@ class Cloud:
         return {"Reservations": [{"Instances": instances}]}
 
     def describe_auto_scaling_instances(self, InstanceIds: list[str]) -> dict[str, Any]:  # noqa: N803
+        assert len(InstanceIds) <= 50, "Array Members: Maximum number of 50 items"
         known = [{"InstanceId": name, "LifecycleState": self.leaving.get(name, "InService")} for name in InstanceIds]
         return {"AutoScalingInstances": known}
 
@@ -129,6 +130,12 @@ def test_terminated_meanwhile_is_no_error() -> None:
     _changed, outcomes = of(cloud).bring("in", ["a", "b", "c"], 5)
     assert {name: each["gone"] for name, each in outcomes.items()} == {"a": True, "b": True, "c": False}
     assert not any(each["error"] for each in outcomes.values())
+
+
+def test_a_batch_of_more_than_aws_describes_at_once() -> None:
+    names = [f"i-{number}" for number in range(120)]
+    cloud = Cloud({name: ["absent"] for name in names}, dead={"i-3"}, leaving={"i-119": "Terminating:Wait"})
+    assert of(cloud).gone(iter(names)) == ["i-3", "i-119"]
 
 
 def test_there_is_little_waiting_for_one_that_cannot_be_reached() -> None:

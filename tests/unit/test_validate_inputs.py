@@ -75,6 +75,8 @@ def test_numbers_may_come_as_text_from_the_command_line() -> None:
         ({"app_name": "Vahan_Help"}, "cannot be part of AWS names"),
         ({"deploy_env": "a-very-long-environment"}, "leaves room for 24"),
         ({"app_name": "internal"}, "may not begin with 'internal-'"),
+        ({"app_name": "awsome"}, "'awsome' begins with aws or ssm"),
+        ({"app_name": "ssm-cars"}, "Parameter Store keeps these"),
         ({"domain": "https://cars.example.com/"}, "write the name alone"),
         ({"domain": "Cars.Example.com"}, "write it in lower case: cars.example.com"),
         ({"domain": "localhost"}, "write a full name"),

@@ -119,18 +119,12 @@ class Database:
         while True:
             user, password = self.credentials(secret_id or self._master_secret, stage)
             try:
-                connection = psycopg2.connect(
-                    host=self._host,
-                    port=self._port,
-                    dbname=self._name,
-                    user=user,
-                    password=password,
-                    sslmode="require",
-                    connect_timeout=CONNECT_SECONDS,
-                    application_name="backend-data",
-                )
+                connection = self._connect(user, password)
                 break
             except psycopg2.OperationalError as error:
+                connection = None if secret_id else self._connect_with_pending()
+                if connection:
+                    break
                 if time.monotonic() > deadline:
                     raise HostError(f"cannot log in to {self._host} as {user}: {_line(error)}") from error
                 time.sleep(1)
@@ -140,6 +134,25 @@ class Database:
             raise HostError(f"the database {self._host} refused: {_line(error)}") from error
         finally:
             connection.close()
+
+    def _connect(self, user: str, password: str) -> Any:
+        return psycopg2.connect(
+            host=self._host,
+            port=self._port,
+            dbname=self._name,
+            user=user,
+            password=password,
+            sslmode="require",
+            connect_timeout=CONNECT_SECONDS,
+            application_name="backend-data",
+        )
+
+    def _connect_with_pending(self) -> Any:
+        """Log the master user in with the password that a rotation has told RDS before it broke off; None in vain."""
+        try:
+            return self._connect(*self.credentials(self._master_secret, "AWSPENDING"))
+        except (HostError, psycopg2.OperationalError):
+            return None
 
     # --- proof -----------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from backend_host import Aws, Boot, Host, HostError, compose_environment
 from backend_releases import Releases, Service
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 FORMAT = 1
@@ -166,6 +167,9 @@ class Backups:
             raise HostError("no release is in use on this host: run playbooks/deploy.yml first")
         with self._fetched(name) as (copy, manifest):
             staged = self.path.with_name(f".{self.path.name}.restored")
+            # The folder is the application's: root must not follow a link that it has put there.
+            staged.unlink(missing_ok=True)
+            staged.touch(mode=0o600, exist_ok=False)
             shutil.copyfile(copy, staged)
             user = pwd.getpwnam(self.host.user)
             os.chown(staged, user.pw_uid, user.pw_gid)
@@ -174,9 +178,10 @@ class Backups:
         self.service.stop()
         try:
             self._settle()
+            # A second name, then one exchange: killed in between, a start would find no database and make an empty one.
             if self.path.exists():
-                self.path.rename(kept)
-            staged.rename(self.path)
+                os.link(self.path, kept)
+            staged.replace(self.path)
             # The release in service may be newer than the backup.
             self.service.migrate(Releases(self.host.root).path(version), compose_environment(self.boot, self.aws))
             self.service.start_or_reload()
@@ -185,7 +190,8 @@ class Backups:
             # The application that does not answer may still be writing.
             self.service.stop()
             if kept.exists():
-                self._settle()
+                # Of the restored one, which may be why it failed: nothing of it is read any more.
+                self._drop_log()
                 kept.replace(self.path)
             self.service.start_or_reload()
             self.service.wait_healthy(version, self.boot.port)
@@ -201,6 +207,9 @@ class Backups:
                 busy, _log, _done = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 if busy:
                     raise HostError(f"{self.path} is still in use")
+        self._drop_log()
+
+    def _drop_log(self) -> None:
         for suffix in ("-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
@@ -215,7 +224,7 @@ class Backups:
     def _explained(subject: str, permission: str) -> Iterator[None]:
         try:
             yield
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, Boto3Error) as error:
             raise HostError(f"{subject}: {error}; the instance role needs {permission} there (site.yml)") from error
         except OSError as error:
             raise HostError(f"{subject}: {error}") from error

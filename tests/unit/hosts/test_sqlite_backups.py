@@ -14,6 +14,7 @@ import pytest
 from backend_host import Aws, Boot, Host, HostError
 from backend_releases import Releases
 from backend_sqlite import Backups
+from boto3.exceptions import S3UploadFailedError
 
 from tests.unit.hosts.builders import set_up_environment, upload
 
@@ -114,6 +115,57 @@ def test_a_release_that_does_not_answer_gets_its_database_back(backups: Backups,
         backups.restore(NAME)
     assert models(backups) == ["Punch", "Thar", None]
     assert service.did[-1] == "start"
+
+
+def test_there_is_no_moment_without_a_database(
+    backups: Backups, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(backups)
+    change(backups, "DELETE FROM listings WHERE model = 'Thar'")
+
+    def killed(self: Path, target: Path) -> Path:
+        assert target == backups.path
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        backups.restore(NAME)
+    monkeypatch.undo()
+    assert models(backups) == ["Nexon", None]
+    assert backups.restore(NAME)["kept"] and models(backups) == ["Nexon", "Thar", None]
+
+
+def test_what_spoiled_the_restored_file_is_gone_with_it(
+    backups: Backups, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(backups)
+    change(backups, "DELETE FROM listings WHERE model = 'Thar'")
+
+    def spoil(release: Path, environment: dict[str, str]) -> None:
+        backups.path.write_bytes(b"no database")
+        raise HostError("the migrations failed")
+
+    monkeypatch.setattr(service, "migrate", spoil)
+    with pytest.raises(HostError, match="the migrations failed; the former database is in use again"):
+        backups.restore(NAME)
+    assert models(backups) == ["Nexon", None] and service.did[-1] == "start"
+
+
+def test_no_link_of_the_applications_is_followed(backups: Backups, tmp_path: Path) -> None:
+    save(backups)
+    (tmp_path / "precious").write_text("root's")
+    backups.path.with_name(f".{backups.path.name}.restored").symlink_to(tmp_path / "precious")
+    backups.restore(NAME)
+    assert (tmp_path / "precious").read_text() == "root's" and len(models(backups)) == 3
+
+
+def test_an_upload_that_is_refused_says_what_is_missing(backups: Backups, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_arguments: Any) -> None:
+        raise S3UploadFailedError("Failed to upload: AccessDenied")
+
+    monkeypatch.setattr(backups.aws.client("s3"), "upload_file", refused)
+    with pytest.raises(HostError, match="AccessDenied; the instance role needs s3:PutObject there"):
+        backups.save(NAME)
 
 
 def test_a_damaged_copy_changes_nothing(backups: Backups, service: Service) -> None:

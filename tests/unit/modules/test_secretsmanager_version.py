@@ -67,6 +67,16 @@ def test_a_rotation_that_broke_off_begins_anew(step: Run, old: dict[str, str]) -
     assert value() not in (old, given_up)
 
 
+def test_what_may_be_known_already_is_gone_on_with(step: Run, old: dict[str, str]) -> None:
+    step("pending")
+    told = value("AWSPENDING")
+    assert step("pending", resume=True)["secret"]["stage"] == "AWSPENDING" and value("AWSPENDING") == told
+    step("current")
+    assert value() == told
+    step("pending", resume=True)
+    assert value() == told and value("AWSPENDING") not in (old, told)
+
+
 def test_the_first_version_is_in_force_at_once(step: Run) -> None:
     assert step("pending", values={"username": "vahanhelp_a"}, tags=TAGS)["secret"]["stage"] == "AWSCURRENT"
     assert value()["username"] == "vahanhelp_a"
