@@ -121,6 +121,9 @@ def test_a_write_whose_answer_was_lost_is_ours(s3: Any, monkeypatch: pytest.Monk
 
 
 def test_a_lock_is_broken_while_its_holder_renews_it(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each renewal in a second of its own, so that it is another object.
+    seconds = (f"2026-11-25T12:00:{second:02}+00:00" for second in range(60))
+    monkeypatch.setattr(locking, "now", lambda: next(seconds))
     lock, holder = Lock(s3, BUCKET), elsewhere()
     etag, _dead = lock.take(holder)
     lock.renew(locking.asdict(holder), etag)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import itertools
 import json
 import os
 import pwd
@@ -174,7 +175,7 @@ class Backups:
             user = pwd.getpwnam(self.host.user)
             os.chown(staged, user.pw_uid, user.pw_gid)
             staged.chmod(0o640)
-        kept = self.path.with_name(f"{self.path.name}.before-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}")
+        kept = self._free_name(f"{self.path.name}.before-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}")
         self.service.stop()
         try:
             self._settle()
@@ -208,6 +209,11 @@ class Backups:
                 if busy:
                     raise HostError(f"{self.path} is still in use")
         self._drop_log()
+
+    def _free_name(self, name: str) -> Path:
+        """Beside the database, a name that nothing has: one restore may follow another within a second."""
+        numbered = (self.path.with_name(f"{name}-{number}") for number in itertools.count(2))
+        return next(path for path in itertools.chain([self.path.with_name(name)], numbered) if not path.exists())
 
     def _drop_log(self) -> None:
         for suffix in ("-wal", "-shm"):

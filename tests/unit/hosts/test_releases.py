@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -345,8 +344,16 @@ class TestWatch:
     def test_one_that_lasts(self, watched: FakeService) -> None:
         watched.watch("1.0.0", 3000, 0.3)
 
-    def test_one_that_dies(self, watched: FakeService) -> None:
-        threading.Timer(0.2, os.kill, (min(watched.workers()), signal.SIGKILL)).start()
+    def test_one_that_dies(self, watched: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+        worker = min(watched.workers())
+
+        def dies(port: int) -> str:
+            # Asked for the first time, so the look before is over.
+            if worker in watched.workers():
+                os.kill(worker, signal.SIGKILL)
+            return "1.0.0"
+
+        monkeypatch.setattr(watched, "health", dies)
         with pytest.raises(ActivationError, match="did not last: a process of it ended within") as failure:
             watched.watch("1.0.0", 3000, 20)
         assert failure.value.log == ["last words"]
