@@ -169,6 +169,16 @@ describe('operations', () => {
     assert.deepEqual([sick.status, sick.json.status], [503, 'unavailable']);
   });
 
+  test('the health is answered in time though the database says nothing', async (t) => {
+    const { call, database } = await startApp(t, { url: 'sqlite::memory:' });
+    t.mock.method(database, 'ping', () => new Promise(() => {}));
+    const asked = Date.now();
+    const answer = await call('GET', '/api/health');
+    assert.deepEqual([answer.status, answer.json.database], [503, 'unreachable']);
+    // A load balancer waits for 3 s.
+    assert.ok(Date.now() - asked < 2900);
+  });
+
   test('a PostgreSQL that is not there is 503, not a crash or a hang', async (t) => {
     // Port 9 (discard) of loopback: nothing listens there.
     const database = await openDatabase('postgres://user:s3cret@127.0.0.1:9/none');
