@@ -256,6 +256,10 @@ class Service:
 
     def start_or_reload(self) -> None:
         """Bring what `current` points to into service, without a gap where possible."""
+        workers = self.workers()
+        for mark in MARKS.glob("ready-*"):
+            if mark.name.removeprefix("ready-") not in map(str, workers):
+                mark.unlink(missing_ok=True)
         if self.is_active() and not self.is_outdated():
             if self._systemctl("reload").returncode == 0:
                 return
