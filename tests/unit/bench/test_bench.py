@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench import programs, realistic, report, runner
+from bench import hosts, programs, realistic, report, runner
 from bench.census import census, differences
 from bench.emulator import ROOT, Calls, Emulator, Image
 from lab.times import TIMES
@@ -58,11 +58,12 @@ def test_the_table_has_medians_and_ratios(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert "| basic | no-op (`plan`) | 2.0 | 4.0 | 0.50 | 1.0 | 2.0 | 0.50 | 10 + 1 | 20 + 1 |" in text
     assert "basic: 3 resources counted; Terraform's are b 1 to 2." in text
     readme = tmp_path / "README.md"
+    others = "<!-- hosts: begin -->\nold\n<!-- hosts: end -->"
     begin, end = "<!-- figures: begin -->", "<!-- figures: end -->"
-    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n{others}\n")
     monkeypatch.setattr(report, "README", readme)
     report.write("figures", text)
-    assert readme.read_text() == f"before\n{begin}\n{text}\n{end}\nafter\n"
+    assert readme.read_text() == f"before\n{begin}\n{text}\n{end}\nafter\n{others}\n"
 
 
 def test_without_terraform_its_columns_are_empty() -> None:
@@ -70,6 +71,18 @@ def test_without_terraform_its_columns_are_empty() -> None:
     found = {"measured": {"ansible": ours}, "census": {}, "differences": {}}
     text = report.table(report.summary({"minimal": found}, 1))
     assert "| minimal | plan (`plan`) | 1.0 |  |  | 0.5 |  |  | 10 + 1 |  |" in text
+
+
+def test_what_grows_with_the_hosts_is_told_from_what_does_not() -> None:
+    found = [
+        hosts.Deployment(size, wall=10 + size, cpu=20 + size / 2 + noise, hosts_cpu=0, actions={"A": 90}, writes=1)
+        for size in (2, 10)
+        for noise in (0, 0, 9)
+    ]
+    assert hosts.table(found).splitlines()[2:] == [
+        "| 2 | 12.0 | 6.00 |  | 21.0 | 10.50 |  | 90 | 45.0 |  |",
+        "| 10 | 20.0 | 2.00 | 1.00 | 25.0 | 2.50 | 0.50 | 90 | 9.0 | 0.00 |",
+    ]
 
 
 def test_differences_are_listed_both_ways() -> None:
