@@ -291,9 +291,10 @@ def forget_terminated() -> None:
     """Drop the instances that AWS would not describe any more."""
     for backend in backends():
         for reservation_id, reservation in list(backend.reservations.items()):
-            gone = [i for i in reservation.instances if state_of(i) is State.TERMINATED]
-            if len(gone) == len(reservation.instances) and all(
-                utcnow() - getattr(i, "terminated_at", utcnow()) > SEEN_FOR for i in gone
+            # Without any its instances are still to come: another thread is launching them.
+            if reservation.instances and all(
+                state_of(i) is State.TERMINATED and utcnow() - getattr(i, "terminated_at", utcnow()) > SEEN_FOR
+                for i in reservation.instances
             ):
                 del backend.reservations[reservation_id]
 

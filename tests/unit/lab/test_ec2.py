@@ -175,6 +175,17 @@ class TestInstances:
         assert (volume["Size"], volume["VolumeType"], volume["Encrypted"]) == (20, "gp3", True)
         assert volume["Tags"] == [{"Key": "kind", "Value": "volume"}]
 
+    def test_a_launch_in_another_thread_is_not_forgotten(
+        self, client: Client, image: str, subnet: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def made_later(*args: Any, **kwargs: Any) -> None:
+            ec2.forget_terminated()
+            init(*args, **kwargs)
+
+        init = ec2.Instance.__init__
+        monkeypatch.setattr(ec2.Instance, "__init__", made_later)
+        run(client, image, subnet)
+
     def test_unknown_key_pair_is_refused(self, client: Client, image: str, subnet: str) -> None:
         with pytest.raises(ClientError) as caught:
             run(client, image, subnet, KeyName="absent")
