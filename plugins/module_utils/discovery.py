@@ -804,9 +804,6 @@ def _fill_network(stack: dict[str, Any], ours: Found, environment: Environment) 
 
 def current_database(ours: Found, environment: Environment) -> Resource | None:
     """Return the database that the hosts use: the one that the parameter names, otherwise the one with our name."""
-    candidates = [
-        resource for resource in ours.get("rds:db", []) if not {KEPT_TAG, THROWAWAY_TAG} & resource.tags.keys()
-    ]
     published = next(
         (
             str(resource.description["Value"])
@@ -818,6 +815,12 @@ def current_database(ours: Found, environment: Environment) -> Resource | None:
     # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_CommonTasks.Connect.html: <identifier>.<others>
     wanted = re.search(r'"host": *"([^".]+)\.', published)
     order = [wanted[1] if wanted else "", environment.name_prefix]
+    # The marks say what happens to a database that nobody uses; a restore that was killed may have left one on this.
+    candidates = [
+        resource
+        for resource in ours.get("rds:db", [])
+        if resource.id == order[0] or not {KEPT_TAG, THROWAWAY_TAG} & resource.tags.keys()
+    ]
     candidates.sort(key=lambda resource: order.index(resource.id) if resource.id in order else len(order))
     return candidates[0] if candidates else None
 

@@ -162,4 +162,8 @@ def test_the_database_in_use_is_the_one_the_hosts_are_told() -> None:
     ours["ssm:parameter"] = [Resource("ssm:parameter", "/vahanhelp/prod/database", "p", {}, True, place)]
     found = current_database(ours, ENVIRONMENT)
     assert found and found.id == "vahanhelp-prod-restored-1"
+    # A restore was killed before it took its mark off.
+    ours["rds:db"][2].tags["vahana:throwaway"] = "b"
+    found = current_database(ours, ENVIRONMENT)
+    assert found and found.id == "vahanhelp-prod-restored-1"
     assert current_database({}, ENVIRONMENT) is None

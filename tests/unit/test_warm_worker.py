@@ -207,6 +207,23 @@ def test_one_task_does_not_see_what_another_left(server: Path, tmp_path: Path) -
     assert (first["out"], second["out"]) == ("1 False\n", "None False\n")
 
 
+def test_processor_time_of_modules_is_not_lost(server: Path, tmp_path: Path) -> None:
+    """What measures a playbook from outside sees what its modules took."""
+    module = tmp_path / "module.py"
+    # proc_pid_stat(5), from its third field on: the second may have spaces in it.
+    module.write_text(
+        "import os, time\nwhile time.process_time() < 1: pass\n"
+        "print(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1])\n"
+    )
+    worker = Path("/proc", _ask(server, _request(module))["out"].strip(), "stat")
+    deadline, seconds = time.monotonic() + 10, 0.0
+    while seconds < 0.9 and time.monotonic() < deadline:
+        time.sleep(0.05)
+        of_children = worker.read_text().rpartition(")")[2].split()[13:15]
+        seconds = sum(int(ticks) for ticks in of_children) / os.sysconf("SC_CLK_TCK")
+    assert seconds >= 0.9
+
+
 def test_a_module_that_dies_is_reported_and_the_next_one_runs(server: Path, tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.write_text("import os\nprint('before', flush=True)\nos.kill(os.getpid(), 9)\n")
