@@ -163,7 +163,7 @@ def test_the_database_in_use_is_the_one_the_hosts_are_told() -> None:
     found = current_database(ours, ENVIRONMENT)
     assert found and found.id == "vahanhelp-prod-restored-1"
     # A restore was killed before it took its mark off.
-    ours["rds:db"][2].tags["vahana:throwaway"] = "b"
+    ours["rds:db"][2] = database("vahanhelp-prod-restored-1", **{"vahana:throwaway": "b"})
     found = current_database(ours, ENVIRONMENT)
     assert found and found.id == "vahanhelp-prod-restored-1"
     assert current_database({}, ENVIRONMENT) is None
