@@ -27,9 +27,11 @@ def main() -> None:
         case "ping":
             print(json.dumps({"changed": False, "ping": "pong"}))
         case "command":
-            done = subprocess.run(arguments["argv"], check=False, capture_output=True, text=True)
+            # Numbers too, as the module has it: `elements: str`.
+            command = [str(each) for each in arguments["argv"]]
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
             answer = {"rc": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
-            print(json.dumps({"changed": True, "cmd": arguments["argv"], **answer}))
+            print(json.dumps({"changed": True, "cmd": command, **answer}))
         case other:
             sys.exit(f"{__file__} knows no {other}")
 
