@@ -1,0 +1,35 @@
+"""Hosts that cannot be reached when their secrets have changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.ops.conftest import Account
+from tests.ops.stage import make_instance
+
+PLAYBOOK = """
+- hosts: hosts
+  gather_facts: false
+  vars: {aws_region: us-east-1}
+  tasks:
+    - ansible.builtin.include_role: {name: reload}
+      vars: {reload_connect_timeout: 2}
+"""
+
+
+def test_only_a_host_that_is_no_more_is_passed_over(account: Account, tmp_path: Path) -> None:
+    gone, silent = "i-00000000000000000", make_instance(account)
+    # Nobody listens there.
+    (tmp_path / "hosts.ini").write_text(
+        f"[hosts]\n{gone}\n{silent}\n[hosts:vars]\nansible_host=127.0.0.1\nansible_port=1\n"
+    )
+    (tmp_path / "reload.yml").write_text(PLAYBOOK)
+    command = account.command_of(str(tmp_path / "reload.yml"), "-i", str(tmp_path / "hosts.ini"), "--limit", "hosts")
+    with account.begin(command) as process:
+        output, _nothing = process.communicate(timeout=120)
+    assert process.returncode == 2, output
+    assert f"{silent} is running and does not answer within 2 s" in output.replace("\n", " ")
+    assert f"{gone} is" not in output
+    recap = dict(line.split(":", 1) for line in output.partition("PLAY RECAP")[2].splitlines() if ":" in line)
+    recap = {name.strip(): counts for name, counts in recap.items()}
+    assert "failed=0" in recap[gone] and "failed=1" in recap[silent], output
