@@ -15,6 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from lab import podman
 
+# Seconds. What goes well never waits for it, and a busy machine is no failure.
+PATIENCE = 240
+
 
 def answer(host: Host, path: str, port: int = 3000) -> dict[str, Any]:
     """What the backend answers on the host itself; {} if it does not."""
@@ -22,7 +25,7 @@ def answer(host: Host, path: str, port: int = 3000) -> dict[str, Any]:
     return json.loads(done.stdout) if done.rc == 0 and done.stdout else {}
 
 
-def wait_for(host: Host, version: str, port: int = 3000, seconds: float = 40) -> None:
+def wait_for(host: Host, version: str, port: int = 3000, seconds: float = PATIENCE) -> None:
     """Wait until the release answers."""
     deadline = time.monotonic() + seconds
     while answer(host, "/api/health", port).get("version") != version:
@@ -36,7 +39,7 @@ def journal(host: Host, unit: str, lines: int = 20) -> str:
         return str(host.check_output(f"journalctl --unit {unit} --output cat --lines {lines}"))
 
 
-def reboot(host: Host, seconds: float = 40) -> None:
+def reboot(host: Host, seconds: float = PATIENCE) -> None:
     """Shut the host down and start it again, and wait until it takes SSH."""
     name = host.check_output("hostname")
     podman.podman("restart", "--time", "20", name)

@@ -31,7 +31,7 @@ class Fleet:
             self.ssm.put_parameter(Name=f"{PARAMETERS}/{name}", Value=value, Type="String", Tags=TAGS)
         for release in ("1.0.0", "2.0.0", "3.0.0-crash", "3.0.0-leak", "3.0.0-migration", "3.0.0-damaged"):
             publish(account, release)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while self.health().count("healthy") < size and time.monotonic() < deadline:
             time.sleep(0.1)
 

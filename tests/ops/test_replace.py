@@ -130,7 +130,7 @@ class Fleet:
 
     def wait(self) -> None:
         """Wait until no refresh goes on."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             found = self.api.describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"]
             if found[0]["Status"] == "Successful":

@@ -70,8 +70,8 @@ def probe(server: Server) -> dict[str, Any]:
         assert process.stdin
         process.stdin.write(json.dumps(order) + "\n")
         process.stdin.flush()
-        assert server.reached.wait(20)
-        output, _nothing = process.communicate(timeout=20)
+        assert server.reached.wait(120)
+        output, _nothing = process.communicate(timeout=120)
     assert process.returncode == 0
     seen: dict[str, Any] = json.loads(output)
     return seen

@@ -31,7 +31,7 @@ def run(tmp_path: Path, command: str, *arguments: str) -> subprocess.CompletedPr
         input=command,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         env={"SECRET_OF_THE_CALLER": "x"},
         check=False,
     )

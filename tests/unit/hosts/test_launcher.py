@@ -41,7 +41,7 @@ class Backend:
 
     def ask(self, method: str = "GET", path: str = "/", body: bytes = b"", **headers: str) -> http.client.HTTPResponse:
         """Ask on a connection of its own; the answer's body is in ``text``."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
         answer.text = answer.read().decode()  # type: ignore[attr-defined]

@@ -318,7 +318,7 @@ class TestWatch:
         service = FakeService(host, running="1.0.0")
         with subprocess.Popen(["sh", "-c", "sleep 60 & sleep 61 & wait"]) as shell:
             monkeypatch.setattr(service, "_property", lambda name: {"MainPID": str(shell.pid)}.get(name, "active"))
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while len(service.workers()) < 2 and time.monotonic() < deadline:
                 time.sleep(0.01)
             yield service

@@ -197,13 +197,13 @@ def server() -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().removeprefix("ready: ").strip()
         process.terminate()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
 
 
 def calls(server: str, method: str = "GET") -> dict[str, Any]:
     """What the server counted."""
     request = urllib.request.Request(f"{server}/vahana-lab/calls", method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         found: dict[str, Any] = json.load(answer)
     return found
 

@@ -63,7 +63,7 @@ def ask(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
     """Send a request; return status and body."""
     request = urllib.request.Request(url, method=method, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, b""
