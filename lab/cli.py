@@ -42,6 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has enough (`lab status | head`). Nothing is left that Python could fail to write at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (LabError, image.ImageError, podman.PodmanError, machine.MachineError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -6,6 +6,8 @@ import io
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +140,12 @@ def test_a_senseless_pace_is_refused(factor: str, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit):
         cli.main(["up", "--realistic", "--scale", factor])
     assert "--scale" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "lab.log").write_text("a line of the log\n" * 20000)
+    environment = {**os.environ, "VAHANA_LAB_HOME": str(tmp_path / "home")}
+    command = f"{sys.executable} -m lab.cli logs | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("a line of the log\n0\n", "")
