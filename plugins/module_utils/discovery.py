@@ -491,7 +491,9 @@ def _tagging(client: str) -> Reader:
 
     def read(aws: Aws) -> Iterator[Resource]:
         filters = [{"Key": key, "Values": [value]} for key, value in aws.environment.tags.items()]
-        for item in pages(aws.clients[client], "get_resources", "ResourceTagMappingList", TagFilters=filters):
+        # As many to a page as AWS gives: https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
+        asked = {"TagFilters": filters, "ResourcesPerPage": 100}
+        for item in pages(aws.clients[client], "get_resources", "ResourceTagMappingList", **asked):
             arn = item["ResourceARN"]
             yield Resource(kind_of(arn), arn.rpartition("/")[2], arn, tags_of(item["Tags"]), False, {})
 
