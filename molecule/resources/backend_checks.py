@@ -25,9 +25,9 @@ def answer(host: Host, path: str, port: int = 3000) -> dict[str, Any]:
     return json.loads(done.stdout) if done.rc == 0 and done.stdout else {}
 
 
-def wait_for(host: Host, version: str, port: int = 3000, seconds: float = PATIENCE) -> None:
+def wait_for(host: Host, version: str, port: int = 3000) -> None:
     """Wait until the release answers."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while answer(host, "/api/health", port).get("version") != version:
         assert time.monotonic() < deadline, host.run("sudo journalctl -u backend -u backend-boot -n 40").stdout
         time.sleep(0.3)
@@ -39,11 +39,11 @@ def journal(host: Host, unit: str, lines: int = 20) -> str:
         return str(host.check_output(f"journalctl --unit {unit} --output cat --lines {lines}"))
 
 
-def reboot(host: Host, seconds: float = PATIENCE) -> None:
+def reboot(host: Host) -> None:
     """Shut the host down and start it again, and wait until it takes SSH."""
     name = host.check_output("hostname")
     podman.podman("restart", "--time", "20", name)
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while True:
         # testinfra raises when SSH itself fails.
         with contextlib.suppress(RuntimeError):

@@ -85,7 +85,7 @@ def test_the_command() -> None:
 
 def test_a_host_that_is_left_stops_reading(tmp_path: Path) -> None:
     """Without a terminal the end of the input is all that a host learns of a controller that was killed."""
-    tools = {"sudo": '#!/bin/sh\nshift\nexec "$@"\n', "journalctl": "#!/bin/sh\necho $$\nexec sleep 60\n"}
+    tools = {"sudo": '#!/bin/sh\nshift\nexec "$@"\n', "journalctl": "#!/bin/sh\necho $$\nexec sleep 600\n"}
     for name, text in tools.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)

@@ -58,7 +58,7 @@ def test_the_smallest_backend_answers_and_stops_in_order(tmp_path: Path) -> None
             time.sleep(0.3)
             with urllib.request.urlopen(url) as answer:
                 assert (answer.status, answer.headers["Connection"]) == (200, "close")
-            assert server.wait(timeout=60) == 0
+            assert server.wait(timeout=20) == 0
         finally:
             server.kill()
 
