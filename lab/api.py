@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from lab import api_faults, operations, settings
+from lab import api_faults, operations, permissions, settings
 
 READING = ("describe", "list", "get", "batchget", "head", "lookup", "search", "simulate", "filter", "verify", "query")
 """How the names of actions begin that change nothing."""
@@ -37,7 +37,7 @@ def configure() -> None:
 
 
 class Watch:
-    """WSGI middleware that counts requests, refuses some where that is wanted, and tells of what may have changed."""
+    """WSGI middleware that counts requests, refuses what may or shall not be, and tells of what may have changed."""
 
     def __init__(self, application: Callable[..., Any], changed: Changed) -> None:
         self._application = application
@@ -54,12 +54,16 @@ class Watch:
         if from_here and environ["PATH_INFO"] == api_faults.FAULTS_PATH:
             return self._faults.answer(environ, start_response)
         reading = reads_only(environ)
-        if "HTTP_AUTHORIZATION" in environ and (from_here or self._faults.on):
+        if "HTTP_AUTHORIZATION" in environ:
             service, action = service_of(environ), name_of(environ)
             if from_here:
                 self._calls.count(service, action, reading)
-            if (refusal := self._faults.refuse(service, action, environ, start_response)) is not None:
-                return refusal
+            for refusal in (
+                self._faults.refuse(service, action, environ, start_response),
+                permissions.refuse(service, action, environ, start_response),
+            ):
+                if refusal is not None:
+                    return refusal
         answer: Iterable[bytes] = self._application(environ, start_response)
         if not reading:
             self._changed()

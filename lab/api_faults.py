@@ -11,85 +11,24 @@ import random
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any, NamedTuple
-from uuid import uuid4
+from typing import Any
+
+from lab import api_errors
+from lab.api_errors import ERROR, THROTTLE, StartResponse
 
 FAULTS_PATH = "/vahana-lab/faults"
 """Where this machine reads (GET) and sets (PUT) how much is refused, and reads how much was."""
 
-REST_XML = ("s3", "cloudfront", "route53")
-"""The services that speak REST with XML; all others that speak REST do it with JSON."""
-
-ERROR, THROTTLE = "error", "throttle"
 MESSAGES = {
     ERROR: "An internal error has occurred (of `lab fault api`)",
     THROTTLE: "Rate exceeded (of `lab fault api`)",
 }
 
-StartResponse = Callable[..., Any]
-
 
 class BadRequestError(ValueError):
     """What was asked for makes no sense; the text is one line."""
-
-
-class Form(NamedTuple):
-    """How the services of a protocol say that they failed, and that there were too many requests."""
-
-    error: tuple[int, str]
-    throttle: tuple[int, str]
-    content_type: str
-    body: str
-    """With the places code, message, id, and fault: whose it was."""
-
-
-_COMMON = (500, "InternalFailure")
-"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonErrors.html, alike in nearly every service."""
-_QUERY_BODY = (
-    "<ErrorResponse><Error><Type>{fault}</Type><Code>{code}</Code><Message>{message}</Message></Error>"
-    "<RequestId>{id}</RequestId></ErrorResponse>"
-)
-_JSON_BODY = '{{"__type": "{code}", "message": "{message}"}}'
-
-FORMS = {
-    # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-    "ec2": Form(
-        (500, "InternalError"),
-        (503, "RequestLimitExceeded"),
-        "text/xml;charset=UTF-8",
-        "<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
-        "<RequestID>{id}</RequestID></Response>",
-    ),
-    # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-    "s3": Form(
-        (500, "InternalError"),
-        (503, "SlowDown"),
-        "application/xml",
-        "<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId></Error>",
-    ),
-    "query": Form(_COMMON, (400, "Throttling"), "text/xml", _QUERY_BODY),
-    "rest-xml": Form(_COMMON, (400, "Throttling"), "text/xml", _QUERY_BODY),
-    "json": Form(_COMMON, (400, "ThrottlingException"), "application/x-amz-json-1.1", _JSON_BODY),
-    "rest-json": Form(_COMMON, (429, "TooManyRequestsException"), "application/json", _JSON_BODY),
-    "cbor": Form(_COMMON, (400, "ThrottlingException"), "application/cbor", _JSON_BODY),
-}
-
-
-def form_of(service: str, environ: dict[str, Any]) -> str:
-    """The form of the answer to a request: the protocol, but for services that have errors of their own kind."""
-    # A service may speak several protocols (CloudWatch three): the request shows which.
-    if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
-        return "cbor"
-    if "HTTP_X_AMZ_TARGET" in environ:
-        return "json"
-    if service in ("ec2", "s3"):
-        return service
-    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
-        return "query"
-    return "rest-xml" if service in REST_XML else "rest-json"
 
 
 @dataclass
@@ -133,7 +72,7 @@ class Faults:
     ) -> Iterable[bytes] | None:
         """Answer a signed request with an error if it is its fate; None if it is to be carried out."""
         kind = self._fate(str(environ.get("REMOTE_ADDR", "")), service, action)
-        return None if kind is None else _answer(kind, service, environ, start_response)
+        return None if kind is None else api_errors.answer(kind, MESSAGES[kind], service, environ, start_response)
 
     def _fate(self, caller: str, service: str, action: str) -> str | None:
         with self._lock:
@@ -200,31 +139,3 @@ def _wanted(body: bytes) -> dict[str, Any]:
         }
     except (ValueError, TypeError, AttributeError) as error:
         raise BadRequestError('not understood; for example: {"errors": 5, "throttles": 10, "seed": 1}') from error
-
-
-def _answer(kind: str, service: str, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    name = form_of(service, environ)
-    form = FORMS[name]
-    number, code = form.error if kind == ERROR else form.throttle
-    request = str(uuid4())
-    if name == "cbor":
-        body = _cbor({"__type": code, "message": MESSAGES[kind]})
-    else:
-        fault = "Receiver" if kind == ERROR else "Sender"
-        body = form.body.format(code=code, message=MESSAGES[kind], id=request, fault=fault).encode()
-    headers = [("Content-Type", form.content_type), ("x-amzn-RequestId", request), ("x-amz-request-id", request)]
-    if name == "rest-json":
-        headers.append(("x-amzn-ErrorType", code))
-    if name == "cbor":
-        headers.append(("smithy-protocol", "rpc-v2-cbor"))
-    start_response(f"{number} {HTTPStatus(number).phrase}", [*headers, ("Content-Length", str(len(body)))])
-    # An answer to HEAD has no body: SDKs go by the status.
-    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
-
-
-def _cbor(texts: dict[str, str]) -> bytes:
-    """A map of short texts in CBOR (RFC 8949): each length in the low bits of its type, or in the byte after it."""
-    encoded = bytes([0xA0 + len(texts)])
-    for text in (part for pair in texts.items() for part in pair):
-        encoded += bytes([0x78, len(text)]) + text.encode()
-    return encoded

@@ -31,7 +31,7 @@ from moto.s3.models import FakeDeleteMarker, s3_backends
 from multidict import CIMultiDict
 from yarl import URL
 
-from lab import bucket_policy, cloudfront, entries, names, settings
+from lab import cloudfront, entries, names, policies, settings
 from lab.cloudfront_functions import FunctionError, Headers, Request, Response, Worker, make_event, read_result
 from lab.moto_patches import cloudfront as cloudfront_patch
 from lab.reconcilers import load_balancers
@@ -633,7 +633,7 @@ def _from_bucket(origin: dict[str, Any], path: str, method: str, arn: str) -> An
     controls = cloudfront_backends[settings.ACCOUNT_ID]["aws"].origin_access_controls
     control = controls.get(origin["OriginAccessControlId"])
     signed = control is not None and control.signing_behavior != "never"
-    principal = "cloudfront.amazonaws.com" if signed else bucket_policy.PUBLIC
+    principal = "cloudfront.amazonaws.com" if signed else policies.PUBLIC
     policy = bucket.policy
     blocked = bucket.public_access_block
     if not signed and blocked is not None and str(blocked.restrict_public_buckets).lower() == "true":
@@ -644,7 +644,7 @@ def _from_bucket(origin: dict[str, Any], path: str, method: str, arn: str) -> An
     key = URL(path, encoded=True).path.lstrip("/")
 
     def may(action: str, resource: str) -> bool:
-        return bucket_policy.permits(policy, principal, action, resource, context)
+        return policies.permits(policy, principal, action, resource, context)
 
     found = bucket.keys.get(key)
     if not may("s3:GetObject", f"{bucket.arn}/{key}"):

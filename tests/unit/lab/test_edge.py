@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab import bucket_policy, cloudfront, cloudfront_functions
+from lab import cloudfront, cloudfront_functions, policies
 from lab.cloudfront_functions import FunctionError, Request, Response
 from lab.cloudfront_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES, CachePolicy
 
@@ -185,17 +185,17 @@ class TestBucketPolicy:
         """Ask a policy for an object."""
         defaults = {"Effect": "Allow", "Principal": {"Service": CLOUDFRONT}, "Action": "s3:GetObject"}
         document = {"Statement": [{**defaults, "Resource": "arn:aws:s3:::b/*", **each} for each in statements]}
-        return bucket_policy.permits(json.dumps(document), principal, "s3:GetObject", "arn:aws:s3:::b/a.js", context)
+        return policies.permits(json.dumps(document), principal, "s3:GetObject", "arn:aws:s3:::b/a.js", context)
 
     def test_no_policy_permits_nothing(self) -> None:
-        assert not bucket_policy.permits(None, CLOUDFRONT, "s3:GetObject", "arn:aws:s3:::b/a", CONTEXT)
+        assert not policies.permits(None, CLOUDFRONT, "s3:GetObject", "arn:aws:s3:::b/a", CONTEXT)
 
     def test_the_distribution_named(self) -> None:
         condition = {"StringEquals": {"AWS:SourceArn": DISTRIBUTION}}
         assert self.permits({"Condition": condition})
         assert not self.permits({"Condition": condition}, context={"aws:sourcearn": f"{DISTRIBUTION}2"})
         assert not self.permits({"Condition": condition}, context={})
-        assert not self.permits({"Condition": condition}, principal=bucket_policy.PUBLIC)
+        assert not self.permits({"Condition": condition}, principal=policies.PUBLIC)
 
     def test_a_deny_wins(self) -> None:
         insecure = {"Bool": {"aws:SecureTransport": "false"}}

@@ -1,4 +1,4 @@
-"""Does a bucket's policy let a service or the public read? Evaluated the way S3 does it.
+"""Do policies permit a request? Evaluated the way AWS does it.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html: an explicit deny wins,
 without an allow the answer is no.
@@ -15,23 +15,44 @@ PUBLIC = "*"
 """The principal of an unsigned request."""
 
 
+ALLOW, DENY = "Allow", "Deny"
+
+
 def permits(policy: str | bytes | None, principal: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
-    """Say whether the policy permits a request.
+    """Say whether a bucket's policy alone permits a request: what counts for a service or the public.
 
     Args:
         policy: the policy document, None if the bucket has none.
-        principal: a service (cloudfront.amazonaws.com) or PUBLIC.
+        principal: a service (cloudfront.amazonaws.com), a role's ARN or PUBLIC.
         action: as in policies (s3:GetObject).
         resource: ARN of the bucket or object.
         context: condition keys of the request, in lower case.
     """
+    found = effects(policy, action, resource, context, principal)
+    return ALLOW in found and DENY not in found
+
+
+def effects(
+    policy: str | bytes | None, action: str, resource: str, context: Mapping[str, str], principal: str | None = None
+) -> set[str]:
+    """Return the effects of the statements that apply to a request: none, ALLOW, DENY or both.
+
+    Args:
+        policy: the policy document, None where there is none.
+        action: as in policies (s3:GetObject).
+        resource: ARN of what the request is for; "*" where its action knows no resources.
+        context: condition keys of the request, in lower case.
+        principal: who asks, for a resource's policy; None for a policy of the one who asks.
+
+    Raises:
+        ValueError: a condition's operator is one that the lab does not know.
+    """
     if not policy:
-        return False
+        return set()
     statements = _as_list(json.loads(policy).get("Statement", []))
-    effects = {
-        statement["Effect"] for statement in statements if _applies(statement, principal, action, resource, context)
+    return {
+        statement["Effect"] for statement in statements if _applies(statement, action, resource, context, principal)
     }
-    return "Allow" in effects and "Deny" not in effects
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -50,15 +71,16 @@ def _names(principals: Any, principal: str) -> bool:
         return True
     if not isinstance(principals, dict):
         return False
-    if "*" in _as_list(principals.get("AWS", [])):
-        return True
-    return principal in _as_list(principals.get("Service", []))
+    people = _as_list(principals.get("AWS", []))
+    return "*" in people or principal in people or principal in _as_list(principals.get("Service", []))
 
 
 def _applies(
-    statement: Mapping[str, Any], principal: str, action: str, resource: str, context: Mapping[str, str]
+    statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str], principal: str | None
 ) -> bool:
-    if "NotPrincipal" in statement:
+    if principal is None:
+        included = True
+    elif "NotPrincipal" in statement:
         included = not _names(statement["NotPrincipal"], principal)
     else:
         included = _names(statement.get("Principal"), principal)
@@ -100,5 +122,5 @@ def _holds(operator: str, key: str, values: Iterable[str], context: Mapping[str,
     elif name == "StringEqualsIgnoreCase" or base == "Bool":
         found = any(value.lower() == present.lower() for value in values)
     else:
-        raise ValueError(f"bucket policy: the lab does not know the condition operator {operator}")
+        raise ValueError(f"the lab does not know the condition operator {operator} of policies")
     return found != (negative is not None)

@@ -1,0 +1,236 @@
+"""What roles may do: a request with the credentials of a role is refused unless the role's policies allow it.
+
+Whoever asks with other keys is the account's administrator and may do everything, as the operator of the lab does. The
+names of actions and the resources that they are for are those of the Service Authorization Reference
+(https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html), for the services that roles of
+hosts and functions call (:data:`RESOURCES`). Every other action counts as one for all resources ("*"), so that a policy
+which names some does not allow it: better a refusal that AWS would not make than a silence where it makes one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import urllib.parse
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab import api_errors, policies, settings
+from lab.api_errors import StartResponse
+
+PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
+"""How policies call a service, where that is not the name that requests are signed for."""
+
+NEVER_REFUSED = ("sts:GetCallerIdentity",)
+"""https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html: no permission is needed."""
+
+S3_ACTIONS = {
+    "HeadObject": "GetObject",
+    "HeadBucket": "ListBucket",
+    "ListObjects": "ListBucket",
+    "ListObjectsV2": "ListBucket",
+    "ListObjectVersions": "ListBucketVersions",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+    "CopyObject": "PutObject",
+    "ListParts": "ListMultipartUploadParts",
+    "DeleteObjects": "DeleteObject",
+    "ListBuckets": "ListAllMyBuckets",
+}
+"""The permissions of operations that are called otherwise."""
+
+
+@dataclass
+class Request:
+    """What a role asks for."""
+
+    service: str
+    action: str
+    region: str
+    environ: dict[str, Any]
+    _parameters: dict[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What stands in the body, for services that put their parameters there: JSON or a form."""
+        if self._parameters is None:
+            self._parameters = self._read()
+        return self._parameters
+
+    def _read(self) -> dict[str, Any]:
+        json_body = "HTTP_X_AMZ_TARGET" in self.environ
+        if not json_body and "x-www-form-urlencoded" not in self.environ.get("CONTENT_TYPE", ""):
+            return {}
+        body = self.environ["wsgi.input"].read(int(self.environ.get("CONTENT_LENGTH") or 0))
+        self.environ["wsgi.input"] = io.BytesIO(body)
+        if json_body:
+            found = json.loads(body or b"{}")
+            return found if isinstance(found, dict) else {}
+        return {name: values[0] for name, values in urllib.parse.parse_qs(body.decode()).items()}
+
+    def arn(self, resource: str) -> str:
+        """The ARN of something of the request's service and region."""
+        return f"arn:aws:{self.service}:{self.region}:{settings.ACCOUNT_ID}:{resource}"
+
+    @property
+    def path(self) -> str:
+        """The path that was asked for, as the client meant it."""
+        return str(self.environ["PATH_INFO"]).lstrip("/")
+
+
+def _of_parameters(request: Request) -> list[str]:
+    given = request.parameters
+    names = given.get("Names") or [given.get("Name") or given.get("Path") or ""]
+    return [request.arn(f"parameter/{str(name).strip('/')}") for name in names]
+
+
+def _of_secrets(request: Request) -> list[str]:
+    from moto.secretsmanager.models import secretsmanager_backends
+
+    wanted = str(request.parameters.get("SecretId", ""))
+    if wanted.startswith("arn:"):
+        return [wanted]
+    for secret in secretsmanager_backends[settings.ACCOUNT_ID][request.region].secrets.values():
+        if secret.name == wanted:
+            return [str(secret.arn)]
+    return [request.arn(f"secret:{wanted}")]
+
+
+def _of_groups(request: Request) -> list[str]:
+    from moto.autoscaling.models import autoscaling_backends
+
+    name = str(request.parameters.get("AutoScalingGroupName", ""))
+    if not name:
+        return ["*"]
+    group = autoscaling_backends[settings.ACCOUNT_ID][request.region].autoscaling_groups.get(name)
+    return [str(group.arn) if group else request.arn(f"autoScalingGroup:none:autoScalingGroupName/{name}")]
+
+
+def _of_queues(request: Request) -> list[str]:
+    given = request.parameters
+    name = str(given.get("QueueUrl", "")).rpartition("/")[2] or str(given.get("QueueName", ""))
+    return [request.arn(name)] if name else ["*"]
+
+
+def _of_topics(request: Request) -> list[str]:
+    return [str(request.parameters.get("TopicArn") or request.parameters.get("TargetArn") or "*")]
+
+
+def _of_logs(request: Request) -> list[str]:
+    given = request.parameters
+    group, stream = given.get("logGroupName", ""), given.get("logStreamName", "")
+    return [request.arn(f"log-group:{group}:log-stream:{stream}")] if group else ["*"]
+
+
+def _of_tables(request: Request) -> list[str]:
+    given = request.parameters
+    names = [given["TableName"]] if "TableName" in given else list(given.get("RequestItems", {}))
+    return [request.arn(f"table/{name}") for name in names] or ["*"]
+
+
+def _of_objects(request: Request) -> list[str]:
+    return [f"arn:aws:s3:::{request.path}" if request.path else "*"]
+
+
+def _of_all(_request: Request) -> list[str]:
+    return ["*"]
+
+
+RESOURCES: dict[str, Callable[[Request], list[str]]] = {
+    "autoscaling": _of_groups,
+    "dynamodb": _of_tables,
+    "logs": _of_logs,
+    "s3": _of_objects,
+    "secretsmanager": _of_secrets,
+    "sns": _of_topics,
+    "sqs": _of_queues,
+    "ssm": _of_parameters,
+}
+"""ARNs of what a request of a service is for; it must be allowed for each."""
+
+
+def refuse(service: str, action: str, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes] | None:
+    """Answer a signed request of a role that may not; None where nothing is to be said against it.
+
+    Raises:
+        ValueError: a policy has a condition that the lab does not know.
+    """
+    assumed = _assumed(_key_of(environ))
+    if assumed is None:
+        return None
+    region = _scope(environ)[2]
+    request = Request(service, action, region, environ)
+    name = f"{PREFIXES.get(service, service)}:{S3_ACTIONS.get(action, action) if service == 's3' else action}"
+    if name in NEVER_REFUSED:
+        return None
+    for resource in RESOURCES.get(service, _of_all)(request):
+        if not allowed(assumed.role_arn, name, resource, region) or _is_hidden(assumed.role_arn, name, request):
+            message = f"User: {assumed.arn} is not authorized to perform: {name} on resource: {resource}"
+            return api_errors.answer(api_errors.DENIED, message, service, environ, start_response)
+    return None
+
+
+def allowed(role_arn: str, action: str, resource: str, region: str) -> bool:
+    """Do the policies of a role, and for objects the one of their bucket, allow an action on a resource?"""
+    # The lab speaks HTTP where AWS would speak HTTPS.
+    context = {"aws:securetransport": "true", "aws:principalarn": role_arn, "aws:requestedregion": region}
+    found = {
+        effect for policy in _policies_of(role_arn) for effect in policies.effects(policy, action, resource, context)
+    }
+    if action.startswith("s3:") and resource != "*":
+        found |= policies.effects(_bucket_policy(resource), action, resource, context, role_arn)
+    return policies.ALLOW in found and policies.DENY not in found
+
+
+def _is_hidden(role_arn: str, action: str, request: Request) -> bool:
+    """Is an object missing that the role would be told of as forbidden, because it may not list the bucket?
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions".
+    """
+    bucket, _, key = request.path.partition("/")
+    if action != "s3:GetObject" or not key:
+        return False
+    from moto.s3.models import FakeDeleteMarker, s3_backends
+
+    found = s3_backends[settings.ACCOUNT_ID]["aws"].buckets.get(bucket)
+    keys: Any = found.keys if found else {}
+    newest = keys.get(key)
+    missing = newest is None or isinstance(newest, FakeDeleteMarker)
+    return missing and not allowed(role_arn, "s3:ListBucket", f"arn:aws:s3:::{bucket}", request.region)
+
+
+def _scope(environ: dict[str, Any]) -> list[str]:
+    # AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, …
+    scope = str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2].partition(",")[0].split("/")
+    return scope if len(scope) >= 5 else ["", "", settings.DEFAULT_REGION]
+
+
+def _key_of(environ: dict[str, Any]) -> str:
+    return _scope(environ)[0]
+
+
+def _assumed(key: str) -> Any | None:
+    from moto.sts.models import sts_backends
+
+    return sts_backends[settings.ACCOUNT_ID]["aws"].get_assumed_role_from_access_key(key) if key else None
+
+
+def _policies_of(role_arn: str) -> list[str]:
+    """The documents of a role's policies; none when the role is gone."""
+    from moto.iam.models import iam_backends
+
+    for role in iam_backends[settings.ACCOUNT_ID]["aws"].roles.values():
+        if role.arn == role_arn:
+            return [*role.policies.values(), *(policy.document for policy in role.managed_policies.values())]
+    return []
+
+
+def _bucket_policy(resource: str) -> str | bytes | None:
+    from moto.s3.models import s3_backends
+
+    name = resource.removeprefix("arn:aws:s3:::").partition("/")[0]
+    bucket = s3_backends[settings.ACCOUNT_ID]["aws"].buckets.get(name)
+    found: str | bytes | None = bucket.policy if bucket else None
+    return found

@@ -1,0 +1,236 @@
+"""What roles may do: as much as their policies say, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from subprocess import PIPE, Popen
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+REGION = "us-east-1"
+BUCKET = "cars-releases"
+ACCOUNT = "123456789012"
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/releases/*"},
+        {"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": f"arn:aws:s3:::{BUCKET}/backups/*"},
+        {"Effect": "Deny", "Action": "s3:*", "Resource": f"arn:aws:s3:::{BUCKET}/releases/secret"},
+        {
+            "Effect": "Allow",
+            "Action": ["ssm:GetParameter", "ssm:GetParameters"],
+            "Resource": f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/cars/*",
+        },
+        {
+            "Effect": "Allow",
+            "Action": "secretsmanager:GetSecretValue",
+            "Resource": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:/cars/backend-??????",
+        },
+        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": f"arn:aws:sqs:{REGION}:{ACCOUNT}:cars-email"},
+        {
+            "Effect": "Allow",
+            "Action": "autoscaling:CompleteLifecycleAction",
+            "Resource": f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:*:autoScalingGroupName/cars",
+        },
+        {"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*"},
+    ],
+}
+TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+Client = Callable[[str], Any]
+Call = Callable[[Client], Any]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """`lab serve --api-only` as a program of its own, on a free port."""
+    with Popen([sys.executable, "-m", "lab.cli", "serve", "--api-only", "--port", "0"], stdout=PIPE, text=True) as api:
+        assert api.stdout is not None
+        yield api.stdout.readline().removeprefix("ready: ").strip()
+        api.terminate()
+        assert api.wait(timeout=120) == 0
+
+
+@pytest.fixture(scope="module")
+def administrator(url: str) -> Client:
+    """Makes clients that may do everything, and what the role is tried on."""
+
+    def make(service: str) -> Any:
+        options: dict[str, Any] = {"endpoint_url": url, "region_name": REGION}
+        return boto3.client(service, aws_access_key_id="admin", aws_secret_access_key="-", **options)  # type: ignore[call-overload]
+
+    make("s3").create_bucket(Bucket=BUCKET)
+    for key in ("releases/1", "releases/secret", "backups/1", "lock.json"):
+        make("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    for name in ("/cars/release", "/boats/release"):
+        make("ssm").put_parameter(Name=name, Value="1", Type="String")
+    for name in ("/cars/backend", "/cars/backend-admin"):
+        make("secretsmanager").create_secret(Name=name, SecretString="x")
+    for name in ("cars-email", "boats-email"):
+        make("sqs").create_queue(QueueName=name)
+    make("iam").create_role(RoleName="host", AssumeRolePolicyDocument=json.dumps(TRUST))
+    make("iam").put_role_policy(RoleName="host", PolicyName="host", PolicyDocument=json.dumps(POLICY))
+    return make
+
+
+@pytest.fixture(scope="module")
+def role(url: str, administrator: Client) -> Client:
+    """Makes clients with the credentials of the role."""
+    arn = f"arn:aws:iam::{ACCOUNT}:role/host"
+    given = administrator("sts").assume_role(RoleArn=arn, RoleSessionName="i-1")["Credentials"]
+
+    def make(service: str) -> Any:
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=url,
+            region_name=REGION,
+            aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"],
+            aws_session_token=given["SessionToken"],
+        )
+
+    return make
+
+
+def queue(aws: Client, name: str) -> str:
+    """Return the URL of a queue."""
+    return f"{aws('sqs').meta.endpoint_url}/{ACCOUNT}/{name}"
+
+
+def put_in_parts(aws: Client, key: str) -> None:
+    """Upload an object in one part."""
+    s3, what = aws("s3"), {"Bucket": BUCKET, "Key": key}
+    upload = s3.create_multipart_upload(**what)["UploadId"]
+    tag = s3.upload_part(**what, UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+    parts = {"Parts": [{"ETag": tag, "PartNumber": 1}]}
+    s3.complete_multipart_upload(**what, UploadId=upload, MultipartUpload=parts)
+
+
+ALLOWED: list[Call] = [
+    lambda aws: aws("s3").get_object(Bucket=BUCKET, Key="releases/1"),
+    lambda aws: aws("s3").head_object(Bucket=BUCKET, Key="releases/1"),
+    lambda aws: aws("s3").put_object(Bucket=BUCKET, Key="backups/2", Body=b"y"),
+    lambda aws: put_in_parts(aws, "backups/3"),
+    lambda aws: aws("ssm").get_parameter(Name="/cars/release"),
+    lambda aws: aws("ssm").get_parameters(Names=["/cars/release", "/cars/none"]),
+    lambda aws: aws("secretsmanager").get_secret_value(SecretId="/cars/backend"),
+    lambda aws: aws("sqs").send_message(QueueUrl=queue(aws, "cars-email"), MessageBody="x"),
+    lambda aws: aws("cloudwatch").put_metric_data(Namespace="x", MetricData=[{"MetricName": "y", "Value": 1}]),
+    lambda aws: aws("sts").get_caller_identity(),
+]
+FORBIDDEN: list[tuple[str, Call]] = [
+    ("AccessDenied", lambda aws: aws("s3").get_object(Bucket=BUCKET, Key="lock.json")),
+    ("AccessDenied", lambda aws: aws("s3").get_object(Bucket=BUCKET, Key="releases/secret")),
+    # Who may not list a bucket is not told that an object is missing.
+    ("AccessDenied", lambda aws: aws("s3").get_object(Bucket=BUCKET, Key="releases/none")),
+    ("AccessDenied", lambda aws: aws("s3").list_objects_v2(Bucket=BUCKET)),
+    ("AccessDenied", lambda aws: aws("s3").put_object(Bucket=BUCKET, Key="releases/2", Body=b"x")),
+    ("AccessDenied", lambda aws: put_in_parts(aws, "releases/2")),
+    ("AccessDenied", lambda aws: aws("s3").delete_object(Bucket=BUCKET, Key="backups/1")),
+    ("403", lambda aws: aws("s3").head_object(Bucket=BUCKET, Key="lock.json")),
+    ("AccessDeniedException", lambda aws: aws("ssm").get_parameter(Name="/boats/release")),
+    ("AccessDeniedException", lambda aws: aws("ssm").get_parameters(Names=["/cars/release", "/boats/release"])),
+    ("AccessDeniedException", lambda aws: aws("ssm").put_parameter(Name="/cars/release", Value="2", Type="String")),
+    ("AccessDeniedException", lambda aws: aws("secretsmanager").get_secret_value(SecretId="/cars/backend-admin")),
+    (
+        "AccessDeniedException",
+        lambda aws: aws("sqs").send_message(QueueUrl=queue(aws, "boats-email"), MessageBody="x"),
+    ),
+    ("AccessDenied", lambda aws: aws("iam").list_roles()),
+    ("UnauthorizedOperation", lambda aws: aws("ec2").describe_instances()),
+    (
+        "AccessDenied",
+        lambda aws: aws("autoscaling").set_desired_capacity(AutoScalingGroupName="cars", DesiredCapacity=1),
+    ),
+    ("AccessDeniedException", lambda aws: aws("cloudwatch").describe_alarms()),
+    ("AccessDeniedException", lambda aws: aws("lambda").list_functions()),
+]
+
+
+@pytest.mark.parametrize("call", ALLOWED)
+def test_what_the_policies_allow(role: Client, call: Call) -> None:
+    call(role)
+
+
+@pytest.mark.parametrize(("code", "call"), FORBIDDEN)
+def test_what_they_do_not_allow(role: Client, code: str, call: Call) -> None:
+    with pytest.raises(ClientError) as refused:
+        call(role)
+    assert refused.value.response["Error"]["Code"] == code
+
+
+def test_the_refusal_names_who_what_and_on_what(role: Client) -> None:
+    with pytest.raises(ClientError) as refused:
+        role("ssm").get_parameter(Name="/boats/release")
+    assert (
+        f"arn:aws:sts::{ACCOUNT}:assumed-role/host/i-1 is not authorized to perform: ssm:GetParameter "
+        f"on resource: arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/boats/release" in str(refused.value)
+    )
+
+
+def test_what_was_refused_is_not_done(role: Client, administrator: Client) -> None:
+    with pytest.raises(ClientError):
+        role("s3").delete_object(Bucket=BUCKET, Key="lock.json")
+    administrator("s3").head_object(Bucket=BUCKET, Key="lock.json")
+
+
+def test_a_group_is_known_by_its_name(role: Client) -> None:
+    hook = {"LifecycleHookName": "launch", "LifecycleActionResult": "CONTINUE", "InstanceId": "i-1"}
+    for group, code in (("cars", "ValidationError"), ("boats", "AccessDenied")):
+        with pytest.raises(ClientError) as refused:
+            role("autoscaling").complete_lifecycle_action(AutoScalingGroupName=group, **hook)
+        assert refused.value.response["Error"]["Code"] == code
+
+
+def test_a_buckets_policy_counts_too(role: Client, administrator: Client) -> None:
+    name = "cars-images"
+    administrator("s3").create_bucket(Bucket=name)
+    administrator("s3").put_object(Bucket=name, Key="a", Body=b"x")
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/host"},
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{name}/*",
+    }
+    with pytest.raises(ClientError):
+        role("s3").get_object(Bucket=name, Key="a")
+    administrator("s3").put_bucket_policy(Bucket=name, Policy=json.dumps({"Statement": [statement]}))
+    role("s3").get_object(Bucket=name, Key="a")
+    deny = {**statement, "Effect": "Deny", "Principal": "*"}
+    administrator("s3").put_bucket_policy(Bucket=name, Policy=json.dumps({"Statement": [statement, deny]}))
+    with pytest.raises(ClientError):
+        role("s3").get_object(Bucket=name, Key="a")
+
+
+def test_a_role_that_is_gone_may_nothing(url: str, administrator: Client) -> None:
+    iam = administrator("iam")
+    iam.create_role(RoleName="gone", AssumeRolePolicyDocument=json.dumps(TRUST))
+    arn = f"arn:aws:iam::{ACCOUNT}:role/gone"
+    given = administrator("sts").assume_role(RoleArn=arn, RoleSessionName="i-2")["Credentials"]
+    iam.delete_role(RoleName="gone")
+    client = boto3.client(
+        "ssm",
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given["SessionToken"],
+    )
+    with pytest.raises(ClientError) as refused:
+        client.get_parameter(Name="/cars/release")
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+def test_a_missing_object_is_missing_to_who_may_list_the_bucket(role: Client, administrator: Client) -> None:
+    listing = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{BUCKET}"}
+    document = {"Version": "2012-10-17", "Statement": [listing]}
+    iam, policy = administrator("iam"), {"RoleName": "host", "PolicyName": "list"}
+    iam.put_role_policy(**policy, PolicyDocument=json.dumps(document))
+    with pytest.raises(ClientError) as refused:
+        role("s3").get_object(Bucket=BUCKET, Key="releases/none")
+    iam.delete_role_policy(**policy)
+    assert refused.value.response["Error"]["Code"] == "NoSuchKey"
