@@ -31,6 +31,10 @@ options:
     description: AWS region.
     type: str
     required: true
+  tier:
+    description: The tier of the run, which says what else to look for; empty when it is the one that is deployed.
+    type: str
+    default: ""
   details:
     description: Whether to read every field that our roles set, and to compare them with the last complete run's.
     type: bool
@@ -70,6 +74,7 @@ class ActionModule(AwsAction):
 
     takes: ClassVar[dict[str, Any]] = {
         **{name: {"type": "str", "required": True} for name in ("app", "env", "region")},
+        "tier": {"type": "str", "default": ""},
         "details": {"type": "bool", "default": False},
     }
     failure = "the environment cannot be read"
@@ -78,8 +83,8 @@ class ActionModule(AwsAction):
         """Return the stack, and what a record of it is compared by."""
         environment = Environment(arguments["app"], arguments["env"], arguments["region"])
         if not arguments["details"]:
-            return {"stack": discover(environment)}
-        seen = observe(connect(environment))
+            return {"stack": discover(environment, tier=arguments["tier"])}
+        seen = observe(connect(environment, tier=arguments["tier"]))
         record = seen.record
         return {
             "stack": seen.stack,

@@ -32,6 +32,10 @@ options:
     description: AWS region.
     type: str
     required: true
+  tier:
+    description: Tier of the run.
+    type: str
+    required: true
   project:
     description: Folder that relative paths in O(sources) start from.
     type: path
@@ -64,7 +68,7 @@ class ActionModule(AwsAction):
     """Record the run."""
 
     takes: ClassVar[dict[str, Any]] = {
-        **{name: {"type": "str", "required": True} for name in ("app", "env", "region")},
+        **{name: {"type": "str", "required": True} for name in ("app", "env", "region", "tier")},
         **ARGUMENTS,
         "write": {"type": "bool", "required": True},
     }
@@ -74,7 +78,7 @@ class ActionModule(AwsAction):
         """Write the record and return the stack."""
         # Now, not as the run began: what it made since, as buckets and keys, is among the inputs of the next one.
         inputs = run_inputs(task_vars, arguments)
-        aws = connect(Environment(arguments["app"], arguments["env"], arguments["region"]))
+        aws = connect(Environment(arguments["app"], arguments["env"], arguments["region"]), tier=arguments["tier"])
         seen = observe(aws)
         if arguments["write"]:
             write_record(aws.clients["s3"], aws.releases_bucket, inputs, seen.documents)

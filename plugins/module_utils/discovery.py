@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import copy
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
@@ -33,6 +35,8 @@ from plugins.module_utils.ownership import owned_by
 #: CloudFront and its certificates live in this region, wherever the environment is.
 GLOBAL_REGION = "us-east-1"
 WORKERS = 16
+#: The tiers that have nothing of what MORE_READERS list.
+SMALL_TIERS = frozenset({"", "minimal", "basic"})
 RETAIN_TAG = "vahana:retain"
 #: A database that another one has replaced, and one that is being proven and goes again.
 KEPT_TAG = "vahana:kept"
@@ -188,13 +192,57 @@ class Resource:
         }
 
 
+class Clients(Mapping[str, Any]):
+    """A client for each service, made when somebody asks for it. Its name is boto3's, or one of :data:`ALIASES`.
+
+    They are made one after the other: making them in threads is not safe, using them is.
+    """
+
+    ALIASES: Mapping[str, str] = {"tagging": "resourcegroupstaggingapi"}
+
+    def __init__(self, session: boto3.Session, region: str) -> None:
+        self._session, self._region = session, region
+        self._made: dict[str, Any] = {}
+        self._one_at_a_time = threading.Lock()
+        self._config = Config(
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"mode": "standard", "total_max_attempts": 8},
+            max_pool_connections=8,
+        )
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the client of a service; of "<service> global" the one in :data:`GLOBAL_REGION`."""
+        with self._one_at_a_time:
+            if name not in self._made:
+                service = name.removesuffix(" global")
+                self._made[name] = self._session.client(
+                    self.ALIASES.get(service, service),  # type: ignore[call-overload]
+                    region_name=self._region if service == name else GLOBAL_REGION,
+                    config=self._config,
+                )
+            return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of those that were made."""
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        """Return how many were made."""
+        return len(self._made)
+
+
 @dataclass(frozen=True)
 class Aws:
-    """What the readers are given: the environment, a client for each service, and the account's number."""
+    """What the readers are given: the environment, a client for each service, and the account's number.
+
+    :param tier: the tier of the run; empty when it is the one that is deployed.
+    """
 
     environment: Environment
     clients: Mapping[str, Any]
     account_id: str
+    tier: str = ""
 
     @property
     def releases_bucket(self) -> str:
@@ -513,7 +561,7 @@ def kind_of(arn: str) -> str:
     return f"{service}:{resource[:separator]}"
 
 
-#: The readers of the services' own lists; the certificates' and the tagging API's depend on the region.
+#: The readers of what every tier has; the certificates' and the tagging API's depend on the region.
 READERS: tuple[Reader, ...] = (
     _ec2("vpc", "describe_vpcs", "Vpcs", "VpcId"),
     _ec2("subnet", "describe_subnets", "Subnets", "SubnetId"),
@@ -552,8 +600,18 @@ READERS: tuple[Reader, ...] = (
     _log_groups,
 )
 
-#: Kinds that READERS list themselves. Instances that ended and secrets that await their deletion stay in the tagging
-#: API for a while; listeners and rules live and die with their load balancer.
+#: The readers of what only larger tiers have, with the pattern of the ARNs of what each lists. They ask when the tier
+#: of the run, or a tier that the environment's tags name, is none of SMALL_TIERS; otherwise only when the tagging API
+#: names what they list. So small tiers pay nothing for them: no call, and no client of a service that they do not use.
+MORE_READERS: tuple[tuple[str, Reader], ...] = (
+    (
+        "arn:*:ec2:*:natgateway/*",
+        _ec2("natgateway", "describe_nat_gateways", "NatGateways", "NatGatewayId", ("deleted",)),
+    ),
+)
+
+#: Kinds that READERS and MORE_READERS list themselves. Instances that ended and secrets that await their deletion stay
+#: in the tagging API for a while; listeners and rules live and die with their load balancer.
 LISTED = frozenset(
     {
         "ec2:vpc",
@@ -565,6 +623,7 @@ LISTED = frozenset(
         "ec2:vpc-endpoint",
         "ec2:instance-connect-endpoint",
         "ec2:elastic-ip",
+        "ec2:natgateway",
         "ec2:volume",
         "ec2:image",
         "ec2:snapshot",
@@ -588,43 +647,6 @@ LISTED = frozenset(
     }
 )
 
-_SERVICES = (
-    "acm",
-    "autoscaling",
-    "cloudfront",
-    "cloudwatch",
-    "ec2",
-    "elbv2",
-    "iam",
-    "logs",
-    "rds",
-    "route53",
-    "s3",
-    "secretsmanager",
-    "sns",
-    "ssm",
-    "sts",
-)
-
-
-def make_clients(session: boto3.Session, region: str) -> dict[str, Any]:
-    """Make every client. One after the other: making them in threads is not safe, using them is."""
-    config = Config(
-        connect_timeout=5,
-        read_timeout=30,
-        retries={"mode": "standard", "total_max_attempts": 8},
-        max_pool_connections=8,
-    )
-    clients: dict[str, Any] = {
-        service: session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
-        for service in _SERVICES
-    }
-    clients["tagging"] = session.client("resourcegroupstaggingapi", region_name=region, config=config)
-    if region != GLOBAL_REGION:
-        clients["acm global"] = session.client("acm", region_name=GLOBAL_REGION, config=config)
-        clients["tagging global"] = session.client("resourcegroupstaggingapi", region_name=GLOBAL_REGION, config=config)
-    return clients
-
 
 @dataclass(frozen=True)
 class Observation:
@@ -640,23 +662,26 @@ class Observation:
     record: Record | None
 
 
-def connect(environment: Environment, session: boto3.Session | None = None) -> Aws:
+def connect(environment: Environment, session: boto3.Session | None = None, tier: str = "") -> Aws:
     """Make what the readers are given.
+
+    :param tier: the tier of the run; empty when it is the one that is deployed.
 
     :raises botocore.exceptions.ClientError: when AWS refuses the credentials.
     :raises botocore.exceptions.BotoCoreError: when AWS cannot be reached.
     """
-    clients = make_clients(session or boto3.Session(), environment.region)
-    return Aws(environment, clients, clients["sts"].get_caller_identity()["Account"])
+    clients = Clients(session or boto3.Session(), environment.region)
+    return Aws(environment, clients, clients["sts"].get_caller_identity()["Account"], tier)
 
 
-def discover(environment: Environment, session: boto3.Session | None = None) -> dict[str, Any]:
+def discover(environment: Environment, session: boto3.Session | None = None, tier: str = "") -> dict[str, Any]:
     """Read the live state of ``environment``.
 
+    :param tier: the tier of the run; empty when it is the one that is deployed.
     :raises botocore.exceptions.ClientError: when AWS refuses a call.
     :raises botocore.exceptions.BotoCoreError: when AWS cannot be reached.
     """
-    aws = connect(environment, session)
+    aws = connect(environment, session, tier)
     with ThreadPoolExecutor(WORKERS) as pool:
         return assemble(aws, _list(aws, pool))
 
@@ -676,11 +701,22 @@ def observe(aws: Aws) -> Observation:
 
 
 def _list(aws: Aws, pool: ThreadPoolExecutor) -> list[Resource]:
-    """Ask every reader at the same time."""
-    readers = [*READERS, _certificates("acm"), _tagging("tagging")]
-    if aws.environment.region != GLOBAL_REGION:
-        readers += [_certificates("acm global"), _tagging("tagging global")]
-    return [resource for answer in pool.map(lambda reader: list(reader(aws)), readers) for resource in answer]
+    """Ask every reader at the same time; those of MORE_READERS once it is known that there is something for them."""
+
+    def ask(readers: Iterable[Reader]) -> list[Future[list[Resource]]]:
+        return [pool.submit(lambda reader: list(reader(aws)), reader) for reader in readers]
+
+    regions = ("", " global") if aws.environment.region != GLOBAL_REGION else ("",)
+    tagged = ask(_tagging(f"tagging{region}") for region in regions)
+    asked = ask([*READERS, *(_certificates(f"acm{region}") for region in regions)])
+    named = [] if aws.tier not in SMALL_TIERS else [resource for answer in tagged for resource in answer.result()]
+    every = not {aws.tier, *(resource.tags.get("vahana:tier", "") for resource in named)} <= SMALL_TIERS
+    asked += ask(
+        reader
+        for pattern, reader in MORE_READERS
+        if every or any(fnmatchcase(resource.arn, pattern) for resource in named)
+    )
+    return [resource for answer in [*asked, *tagged] for resource in answer.result()]
 
 
 def _owned(aws: Aws, found: Iterable[Resource]) -> Iterator[Resource]:

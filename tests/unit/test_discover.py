@@ -7,7 +7,18 @@ from typing import Any
 import boto3
 import pytest
 
-from plugins.module_utils.discovery import EMPTY, Aws, Environment, Resource, assemble, discover, kind_of
+from plugins.module_utils.discovery import (
+    EMPTY,
+    MORE_READERS,
+    Aws,
+    Environment,
+    Resource,
+    assemble,
+    connect,
+    discover,
+    kind_of,
+    observe,
+)
 from tests.unit.flow import ROOT
 
 PROD = Environment("vahanhelp", "prod", "us-east-1")
@@ -78,6 +89,49 @@ def test_the_network_in_zone_order() -> None:
     assert stack["network"]["availability_zones"] == ["us-east-1a", "us-east-1b"]
     assert {entry["type"] for entry in stack["resources"]} == {"vpc", "subnet", "security-group"}
     assert {entry["layer"] for entry in stack["resources"]} == {"network"}
+
+
+def asked(tier: str = "") -> tuple[set[str], set[str]]:
+    """Return which services a discovery made clients of, and which NAT and bucket calls and the like it made."""
+    session = boto3.Session()
+    calls: set[str] = set()
+    session.events.register("before-call", lambda model, **_others: calls.add(model.name))
+    aws = connect(PROD, session, tier)
+    observe(aws)
+    return set(aws.clients), calls
+
+
+def test_small_tiers_pay_nothing_for_what_larger_ones_have() -> None:
+    make_network(OURS)
+    services, calls = asked()
+    assert services == {
+        *("acm", "autoscaling", "cloudfront", "cloudwatch", "ec2", "elbv2", "iam", "logs", "rds", "route53", "s3"),
+        *("secretsmanager", "sns", "ssm", "sts", "tagging"),
+    }
+    assert (services, calls) == asked("basic") == asked("minimal")
+    more = asked("full")[1] - calls
+    assert "DescribeNatGateways" in more
+    assert len(more) >= len(MORE_READERS)
+
+
+def test_larger_tiers_and_what_is_left_of_them_are_read_whatever_the_run_is_told() -> None:
+    make_network({**OURS, "vahana:tier": "full"})
+    everything = asked("full")
+    assert asked() == everything == asked("basic")
+    ec2: Any = boto3.client("ec2")
+    made = [item["SubnetId"] for item in ec2.describe_subnets()["Subnets"] if item.get("Tags")]
+    vpcs = [item["VpcId"] for item in ec2.describe_vpcs()["Vpcs"] if item.get("Tags")]
+    groups = [item["GroupId"] for item in ec2.describe_security_groups()["SecurityGroups"] if item.get("Tags")]
+    gateway = ec2.create_nat_gateway(
+        SubnetId=made[0],
+        AllocationId=ec2.allocate_address()["AllocationId"],
+        TagSpecifications=[{"ResourceType": "natgateway", "Tags": pairs(OURS)}],
+    )["NatGateway"]["NatGatewayId"]
+    ec2.create_tags(Resources=[*made, *vpcs, *groups], Tags=pairs({"vahana:tier": "basic"}))
+    assert "DescribeNatGateways" in asked()[1]
+    assert gateway in [entry["id"] for entry in discover(PROD)["resources"]]
+    ec2.delete_nat_gateway(NatGatewayId=gateway)
+    assert gateway not in [entry["id"] for entry in discover(PROD)["resources"]]
 
 
 def test_another_environments_resources_are_not_ours() -> None:
