@@ -73,6 +73,12 @@ def test_backend(tmp_path: Path, postgres_url: str) -> None:
     npm(application, "test", DATABASE_URL=postgres_url)
 
 
+def test_worker(tmp_path: Path) -> None:
+    application = copy("worker", tmp_path / "worker")
+    npm(application, "ci")
+    npm(application, "test")
+
+
 def test_frontend(tmp_path: Path) -> None:
     application = copy("frontend", tmp_path / "frontend")
     npm(application, "ci")
