@@ -28,10 +28,11 @@ from aiohttp import web
 from moto.cloudfront.models import cloudfront_backends
 from moto.elbv2.models import elbv2_backends
 from moto.s3.models import FakeDeleteMarker, s3_backends
+from moto.wafv2.models import GLOBAL_REGION, wafv2_backends
 from multidict import CIMultiDict
 from yarl import URL
 
-from lab import cloudfront, entries, names, policies, settings
+from lab import cloudfront, entries, firewall, names, policies, settings
 from lab.cloudfront_functions import FunctionError, Headers, Request, Response, Worker, make_event, read_result
 from lab.moto_patches import cloudfront as cloudfront_patch
 from lab.reconcilers import load_balancers
@@ -91,6 +92,8 @@ class FrontDoor:
         self._inside = inside
         self._cache = cloudfront.Cache()
         self._functions = Worker()
+        self._rates = firewall.Rates()
+        self._policies: dict[tuple[str, str], firewall.Policy] = {}
         self._table: list[entries.Entry] = []
         self._table_until = 0.0
         self._origins: dict[tuple[str, int], str] = {}
@@ -360,6 +363,10 @@ class _Visit:
     async def answer(self) -> Answer:
         """The answer for the viewer, its policy's headers added."""
         methods = self.behavior["AllowedMethods"]["Items"]
+        refused = await self._refused()
+        if refused is not None:
+            blocked = _error(403, f"Request blocked by the web ACL's rule {refused}.")
+            return await self._custom_error(blocked) or blocked
         if self.request.method not in methods:
             text = f"This distribution is not configured to allow the HTTP request method {self.request.method} here."
             answer = _error(403, text)
@@ -371,6 +378,28 @@ class _Visit:
         policy = cloudfront.response_headers_policy(self.behavior)
         answer.headers = cloudfront.add_policy_headers(policy, answer.headers)
         return answer
+
+    async def _refused(self) -> str | None:
+        """The rule of the distribution's web ACL that refuses the request, None when it may pass."""
+        arn = self.config["WebACLId"]
+        acl = wafv2_backends[settings.ACCOUNT_ID][GLOBAL_REGION].wacls.get(arn) if arn else None
+        if acl is None:
+            return None
+        key = (arn, acl.lock_token)
+        if key not in self.door._policies:
+            self.door._policies = {key: firewall.policy([rule.to_dict() for rule in acl.rules])}
+        policy = self.door._policies[key]
+        address = self.raw.remote or settings.LOOPBACK
+        headers = dict(self.request.headers)
+        for limit in policy.limits:
+            first = headers.get("x-forwarded-for", "").partition(",")[0].strip()
+            if self.door._rates.exceeded(arn, limit, first if limit.forwarded else address):
+                return limit.rule
+        body = b""
+        if self.raw.body_exists and self.raw.content_length is not None and self.raw.content_length <= WHOLE:
+            body = await self.raw.read()
+        request = firewall.Request(address, self.request.uri, self.request.query, headers, body)
+        return firewall.refusal(policy, request)
 
     async def _through_functions(self) -> Answer:
         changed = await self._run_function("viewer-request")

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab import firewall
+
 DIRECTORY = "/load-balancer"
 """Where the container sees configuration, certificates and sockets."""
 
@@ -116,6 +118,7 @@ class LoadBalancer:
     idle_timeout: int = 60
     http2: bool = True
     preserve_host: bool = False
+    firewall: firewall.Policy = field(default_factory=firewall.Policy)
     listeners: Sequence[Listener] = ()
     groups: Mapping[str, TargetGroup] = field(default_factory=dict)
 
@@ -165,6 +168,11 @@ def render(balancer: LoadBalancer, *, servers: bool = True) -> str:
         lines += _frontend(listener, balancer)
     for group in balancer.groups.values():
         lines += _backend(group, servers=servers)
+    for number, limit in enumerate(balancer.firewall.limits):
+        lines += [
+            f"backend rate-{number}",
+            f"    stick-table type ip size 100k expire {limit.seconds}s store http_req_rate({limit.seconds}s)",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -177,6 +185,8 @@ def _frontend(listener: Listener, balancer: LoadBalancer) -> Iterator[str]:
         yield f"    bind :{listener.port} ssl {files} alpn {protocols} ssl-min-ver TLSv1.2"
     else:
         yield f"    bind :{listener.port}"
+    for line in _firewall(balancer.firewall):
+        yield f"    {line}"
     yield "    acl forwarded req.fhdr(x-forwarded-for) -m found"
     yield "    http-request set-header X-Forwarded-For '%[req.fhdr(x-forwarded-for)], %[src]' if forwarded"
     yield "    http-request set-header X-Forwarded-For %[src] if !forwarded"
@@ -203,6 +213,26 @@ def _frontend(listener: Listener, balancer: LoadBalancer) -> Iterator[str]:
         test = f"{{ var(txn.rule) -m str rule{number} }}"
         for line in _action(number, rule, listener, balancer, test):
             yield f"    {line}"
+
+
+def _firewall(policy: firewall.Policy) -> Iterator[str]:
+    """The lines that refuse what a web ACL refuses; bodies are not looked at."""
+    for number, limit in enumerate(policy.limits):
+        # The first address of the header is whose AWS counts.
+        who = "req.hdr_ip(x-forwarded-for,1)" if limit.forwarded else "src"
+        yield f"http-request track-sc{number} {who} table rate-{number}"
+        yield f"http-request deny deny_status 403 if {{ sc_http_req_rate({number}) gt {limit.requests} }}"
+    if policy.needs_user_agent:
+        yield "http-request deny deny_status 403 if !{ req.hdr(user-agent) -m len gt 0 }"
+    parts = {
+        firewall.QUERY: "query,url_dec(1)",
+        firewall.PATH: "path,url_dec",
+        firewall.COOKIE: "req.hdr(cookie),url_dec",
+    }
+    for pattern in policy.patterns:
+        if pattern.part in parts:
+            test = f"{parts[pattern.part]} -m reg -i {_quote(pattern.expression)}"
+            yield f"http-request deny deny_status 403 if {{ {test} }}"
 
 
 def _quote(text: str) -> str:

@@ -23,6 +23,7 @@ from moto.cloudfront.exceptions import CloudFrontException, NoSuchDistribution, 
 from moto.cloudfront.responses import CloudFrontResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
+from moto.wafv2.models import GLOBAL_REGION, wafv2_backends
 
 from lab import cloudfront_functions, cloudfront_policies
 
@@ -208,6 +209,11 @@ def _check(backend: Any, config: Configuration, own_id: str | None) -> None:
             raise CloudFrontException(
                 "InvalidFunctionAssociation", f"The function {arn} does not exist or is not published."
             )
+    acl = config["WebACLId"]
+    if acl and acl not in wafv2_backends[backend.account_id][GLOBAL_REGION].wacls:
+        raise CloudFrontException(
+            "InvalidWebACLId", f"The web ACL {acl} does not exist, or is not one of scope CLOUDFRONT."
+        )
     _check_aliases(backend, config, own_id)
 
 

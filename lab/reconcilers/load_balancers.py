@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 from moto.acm.models import acm_backends
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
+from moto.wafv2.models import wafv2_backends
 
-from lab import haproxy, interfaces, podman, settings, times
+from lab import firewall, haproxy, interfaces, podman, settings, times
 from lab.moto_patches import elbv2
 from lab.reconcilers.base import Reconciler
 
@@ -214,11 +215,17 @@ class LoadBalancers(Reconciler):
         model = haproxy.LoadBalancer(
             idle_timeout=int(attributes.get("idle_timeout.timeout_seconds", 60)),
             http2=attributes.get("routing.http2.enabled") != "false",
+            firewall=self._firewall(balancer.arn),
             preserve_host=attributes.get("routing.http.preserve_host_header.enabled") == "true",
             listeners=sorted(listeners, key=lambda listener: listener.port),
             groups=dict(sorted(groups.items())),
         )
         return model, certificates
+
+    @staticmethod
+    def _firewall(arn: str) -> firewall.Policy:
+        acl = wafv2_backends[settings.ACCOUNT_ID][arn.split(":")[3]].get_web_acl_for_resource(arn)
+        return firewall.policy([rule.to_dict() for rule in acl.rules]) if acl else firewall.Policy()
 
     @staticmethod
     def _certificate(arn: str) -> bytes | None:

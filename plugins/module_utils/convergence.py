@@ -52,6 +52,8 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "secretsmanager:secret": "SecretVersionsToStages",
         "sns:topic": "SubscriptionsConfirmed SubscriptionsPending SubscriptionsDeleted",
         "ssm:parameter": "Version",
+        "wafv2:global": "LockToken",
+        "wafv2:regional": "LockToken",
     }.items()
 }
 """By kind, the fields that change without anybody changing the resource, at any depth. Times go from every kind."""

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+FIREWALL_RULES = 8
+"""What roles/firewall sets unless told otherwise: a rate limit and three groups of rules in each of two web ACLs."""
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -67,6 +70,11 @@ def _database(instance_class: str, storage_gb: float, multi_az: bool) -> list[De
     ]
 
 
+def _firewall(rules: int) -> list[Demand]:
+    """One web ACL is CloudFront's, the other the load balancer's."""
+    return [Demand("web acl", 2, "web ACL"), Demand("web acl rule", rules, "web ACL rule")]
+
+
 def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
     """Return what a tier's data (``group_vars/tier_<name>.yml``) asks for, at its smallest number of instances."""
     layers = tier["layers"]
@@ -84,6 +92,8 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
         storage = float(tier["database_allocated_storage"])
         demands += _database(str(tier["database_instance_class"]), storage, bool(tier["database_multi_az"]))
     demands.append(Demand("secret", 2 if "database" in layers else 1, "secret"))
+    if "firewall" in layers:
+        demands += _firewall(FIREWALL_RULES)
     demands.append(Demand("hosted zone", 1 if "dns" in layers else 0, "hosted zone"))
     return demands
 
@@ -107,6 +117,8 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
     if database["identifier"]:
         storage = float(database["allocated_storage"] or 0)
         demands += _database(str(database["instance_class"]), storage, bool(database["multi_az"]))
+    if stack["firewall"]["rules"]:
+        demands += _firewall(stack["firewall"]["rules"])
     owned = [f"{entry['service']}:{entry['type']}" for entry in stack["resources"]]
     demands.append(Demand("secret", owned.count("secretsmanager:secret"), "secret"))
     demands.append(Demand("alarm", owned.count("cloudwatch:alarm"), "alarm"))
@@ -141,6 +153,7 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
             "load_balancer": {"arn": "planned" if "load_balancer" in layers else stack["load_balancer"]["arn"]},
             "network": {"public_subnet_ids": wanted["network_public_subnet_cidrs"]},
             "database": database if "database" in layers else stack["database"],
+            "firewall": {"rules": stack["firewall"]["rules"] or (FIREWALL_RULES if "firewall" in layers else 0)},
             "resources": [*owned, *[{"service": "secretsmanager", "type": "secret"}] * secrets],
         },
         volume_gb,

@@ -114,6 +114,11 @@ def _distribution(aws: Aws, resource: Resource) -> dict[str, Any]:
     return {"Config": aws.clients["cloudfront"].get_distribution_config(Id=resource.id)["DistributionConfig"]}
 
 
+def _web_acl(aws: Aws, resource: Resource) -> dict[str, Any]:
+    # The list says all of the rules, and a distribution names its web ACL itself.
+    return {"Protects": aws.clients["wafv2"].list_resources_for_web_acl(WebACLArn=resource.arn)["ResourceArns"]}
+
+
 def _function(aws: Aws, resource: Resource) -> dict[str, Any]:
     code = _unless("NoSuchFunctionExists", aws.clients["cloudfront"].get_function, Name=resource.id, Stage="LIVE")
     return {"LiveCode": hashlib.sha256(code["FunctionCode"].read()).hexdigest() if code else ""}
@@ -150,6 +155,7 @@ DETAILS: Mapping[str, Reader] = {
     "cloudfront:distribution": _distribution,
     "cloudfront:function": _function,
     "acm:certificate": _certificate,
+    "wafv2:regional": _web_acl,
     "sns:topic": _topic,
 }
 """By kind, what is read besides the list call. The other kinds' list calls say everything."""

@@ -71,7 +71,13 @@ EMPTY: dict[str, Any] = {
         "connect_endpoint_id": "",
         "availability_zones": [],
     },
-    "storage": {"releases_bucket": "", "frontend_bucket": "", "frontend_bucket_domain": ""},
+    "storage": {
+        "releases_bucket": "",
+        "frontend_bucket": "",
+        "frontend_bucket_domain": "",
+        "images_bucket": "",
+        "images_bucket_domain": "",
+    },
     "database": {
         "identifier": "",
         "arn": "",
@@ -116,6 +122,7 @@ EMPTY: dict[str, Any] = {
         "certificate_arn": "",
         "load_balancer_certificate_arn": "",
     },
+    "firewall": {"cloudfront_acl_arn": "", "load_balancer_acl_arn": "", "rules": 0},
     "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": []},
     "monitoring": {"topic_arn": "", "alarm_names": [], "alarms": []},
     "maintenance": NOT_ON,
@@ -534,6 +541,31 @@ def _log_groups(aws: Aws) -> Iterator[Resource]:
         yield Resource("logs:log-group", item["logGroupName"], arn, tags, True, item)
 
 
+def _web_acls(scope: str) -> Reader:
+    """Make the reader of web ACLs of the scope CLOUDFRONT, which live in one region, or REGIONAL."""
+
+    def read(aws: Aws) -> Iterator[Resource]:
+        wafv2 = aws.clients[_waf_client(aws, scope)]
+        marker: dict[str, str] = {}
+        while True:
+            # There is no paginator.
+            answer = wafv2.list_web_acls(Scope=scope, Limit=100, **marker)
+            for found in answer["WebACLs"]:
+                if found["Name"] == aws.environment.name_prefix:
+                    tags = wafv2.list_tags_for_resource(ResourceARN=found["ARN"])["TagInfoForResource"]["TagList"]
+                    item = wafv2.get_web_acl(Name=found["Name"], Scope=scope, Id=found["Id"])["WebACL"]
+                    yield Resource(kind_of(found["ARN"]), found["Name"], found["ARN"], tags_of(tags), True, item)
+            if not answer.get("NextMarker"):
+                return
+            marker = {"NextMarker": answer["NextMarker"]}
+
+    return read
+
+
+def _waf_client(aws: Aws, scope: str) -> str:
+    return "wafv2 global" if scope == "CLOUDFRONT" and aws.environment.region != GLOBAL_REGION else "wafv2"
+
+
 def _tagging(client: str) -> Reader:
     """Make the reader of what the tagging API names in one region; its descriptions are empty."""
 
@@ -608,6 +640,9 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
         "arn:*:ec2:*:natgateway/*",
         _ec2("natgateway", "describe_nat_gateways", "NatGateways", "NatGatewayId", ("deleted",)),
     ),
+    ("arn:*:s3:::*-images-*", _bucket("images")),
+    ("arn:*:wafv2:*:global/webacl/*", _web_acls("CLOUDFRONT")),
+    ("arn:*:wafv2:*:regional/webacl/*", _web_acls("REGIONAL")),
 )
 
 #: Kinds that READERS and MORE_READERS list themselves. Instances that ended and secrets that await their deletion stay
@@ -637,6 +672,7 @@ LISTED = frozenset(
         "secretsmanager:secret",
         "ssm:parameter",
         "s3:bucket",
+        *(f"wafv2:{scope}" for scope in ("global", "regional")),
         "autoscaling:autoScalingGroup",
         "cloudfront:distribution",
         "acm:certificate",
@@ -799,9 +835,9 @@ def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) ->
     )
     for bucket in ours.get("s3:bucket", []):
         stack["storage"][f"{bucket.description['suffix']}_bucket"] = bucket.id
-        if bucket.description["suffix"] == "frontend":
+        if f"{bucket.description['suffix']}_bucket_domain" in stack["storage"]:
             domain = f"{bucket.id}.s3.{bucket.description['region']}.amazonaws.com"
-            stack["storage"]["frontend_bucket_domain"] = domain
+            stack["storage"][f"{bucket.description['suffix']}_bucket_domain"] = domain
     topics = ours.get("sns:topic", [])
     stack["monitoring"].update(
         topic_arn=topics[0].arn if topics else "",
@@ -965,6 +1001,12 @@ def _fill_edge(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         domain_name=distribution.get("DomainName", ""),
         origin_access_control_id=_one(ours, "cloudfront:origin-access-control").get("Id", ""),
         function_name=_one(ours, "cloudfront:function").get("Name", ""),
+    )
+    acls = {scope: ours.get(f"wafv2:{scope}", []) for scope in ("global", "regional")}
+    stack["firewall"].update(
+        cloudfront_acl_arn=next((acl.arn for acl in acls["global"]), ""),
+        load_balancer_acl_arn=next((acl.arn for acl in acls["regional"]), ""),
+        rules=sum(len(acl.description.get("Rules", [])) for found in acls.values() for acl in found),
     )
     for certificate in ours.get("acm:certificate", []):
         region = certificate.arn.split(":")[3]

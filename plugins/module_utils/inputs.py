@@ -380,6 +380,8 @@ def _sizes(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         "compute_volume_size": (8, 65536, "GiB"),
         "database_allocated_storage": (20, 65536, "GiB"),
         "database_backup_retention_days": (1, 35, "days"),
+        # "Rate-based rule high-level settings", AWS WAF Developer Guide.
+        "firewall_rate_limit": (10, 2_000_000_000, "requests in 5 minutes"),
     }
     for name, (least, most, unit) in limits.items():
         if name not in values:
@@ -431,5 +433,6 @@ CHECKED = (
     "database_allocated_storage",
     "database_backup_retention_days",
     "database_engine_version",
+    "firewall_rate_limit",
     "monitoring_email",
 )

@@ -478,6 +478,8 @@ KINDS = {
     "secretsmanager_password": "secret",
     "sns_topic": "topic",
     "ssm_parameter": "parameter",
+    "wafv2_association": "web ACL of load balancer",
+    "wafv2_web_acl": "web ACL",
 }
 
 Arguments = Mapping[str, Any]
@@ -547,4 +549,5 @@ RESULTS: dict[str, Callable[[Arguments, Known], Object]] = {
     "s3_bucket": lambda a, known: {"name": known.name(a["name"])},
     "secretsmanager_password": lambda a, known: {"secret": {"arn": known.field("ARN")}},
     "sns_topic": lambda a, known: {"sns_arn": known.field("TopicArn")},
+    "wafv2_web_acl": lambda a, known: {"arn": known.field("ARN")},
 }

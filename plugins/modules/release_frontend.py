@@ -9,9 +9,10 @@ import json
 import mimetypes
 import tarfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 from ansible.module_utils.planning import is_planned
 from ansible.module_utils.release_artifact import ReleaseBucket, ReleaseError
@@ -93,8 +94,9 @@ RECORD = "release.json"
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
 
-# One path: that is how CloudFront counts a wildcard, and any page of the application is the changed index.html.
+# CloudFront counts a wildcard as one path; beyond this many it is the cheaper way.
 EVERYTHING = ["/*"]
+_MOST_PATHS = 100
 _FORMAT = 1
 _THREADS = 8
 # DeleteObjects takes no more keys at once.
@@ -128,6 +130,16 @@ def cache_control(key: str) -> str:
 def upload_stage(key: str) -> int:
     """Return when a file is uploaded: what pages refer to, then other pages, then the first page."""
     return 2 if key == "index.html" else 1 if key.endswith(".html") else 0
+
+
+def paths_of(keys: Iterable[str]) -> list[str]:
+    """Return the paths under which CloudFront may keep an old version of files that have changed.
+
+    Every page of the application is index.html to the cache: the function rewrites the path before the cache is asked.
+    """
+    changed = sorted(keys)
+    paths = [*(["/"] if "index.html" in changed else []), *(f"/{quote(key)}" for key in changed)]
+    return paths if len(paths) <= _MOST_PATHS else EVERYTHING
 
 
 def unpack(archive: bytes) -> dict[str, bytes]:
@@ -225,7 +237,7 @@ def ensure(module: AnsibleAWSModule, releases: ReleaseBucket, frontend: Frontend
     try:
         if is_planned([params["releases_bucket"], params["bucket"]]):
             # Neither bucket is asked before the run has made both.
-            return result(version, nothing, ["index.html", RECORD], [], EVERYTHING if params["distribution_id"] else [])
+            return result(version, nothing, ["index.html", RECORD], [], [])
         manifest = releases.manifest(version)
         live = frontend.record()
         etags = frontend.etags()
@@ -237,7 +249,8 @@ def ensure(module: AnsibleAWSModule, releases: ReleaseBucket, frontend: Frontend
         if not module.check_mode:
             raise ReleaseError(f"there is no release '{version}' in s3://{params['releases_bucket']}; build it first")
         # It would have been built by then; which files it has is not known before.
-        return result(version, live, ["index.html", RECORD], [], EVERYTHING if params["distribution_id"] else [])
+        new = ["index.html", RECORD]
+        return result(version, live, new, [], paths_of(set(new) & etags.keys()) if params["distribution_id"] else [])
     if not manifest.get("frontend"):
         return result(version, live, [], [], [])
     files = unpack(releases.archive(manifest, "frontend"))
@@ -253,8 +266,11 @@ def ensure(module: AnsibleAWSModule, releases: ReleaseBucket, frontend: Frontend
     stale = sorted(key for key in {*live["files"], *live["previous"]} - kept if key in etags)
     record = {"format": _FORMAT, "version": version, "files": sorted(files), "previous": sorted(previous)}
     unrecorded = record != live
-    # Also when only the record is missing: a run that was killed may have uploaded all of it and told nobody.
-    paths = EVERYTHING if params["distribution_id"] and (differing or stale or unrecorded) else []
+    # Of a release that is not recorded all files that keep their names: a run that was killed may have uploaded some
+    # and told nobody.
+    renewed = [*stale, *([*files, RECORD] if unrecorded else [])]
+    changed = {*differing, *(key for key in renewed if cache_control(key) == REVALIDATE)} & etags.keys()
+    paths = paths_of(changed) if params["distribution_id"] else []
     if not module.check_mode:
         frontend.write(differing)
         if paths:

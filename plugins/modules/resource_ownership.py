@@ -66,6 +66,8 @@ options:
           - target_group
           - vpc
           - vpc_endpoint
+          - web_acl_cloudfront
+          - web_acl_regional
       name:
         description:
           - Name of the resource. That is the C(Name) tag for a VPC and its parts, and the identifier of the database
@@ -373,6 +375,20 @@ def find_db_subnet_group(client: Any, query: Query) -> Iterable[Finding]:
         yield finding(item, query.name, item["DBSubnetGroupName"], arn, tags)
 
 
+def find_web_acl(client: Any, query: Query) -> Iterable[Finding]:
+    """Find a web ACL of the scope that the type names. There is no paginator for them."""
+    marker: dict[str, str] = {}
+    while True:
+        answer = client.list_web_acls(Scope=query.type.removeprefix("web_acl_").upper(), Limit=100, **marker)
+        for item in answer["WebACLs"]:
+            if item["Name"] == query.name:
+                tags = client.list_tags_for_resource(ResourceARN=item["ARN"])["TagInfoForResource"]["TagList"]
+                yield finding(item, query.name, item["Id"], item["ARN"], boto3_tag_list_to_ansible_dict(tags))
+        if not answer.get("NextMarker"):
+            return
+        marker = {"NextMarker": answer["NextMarker"]}
+
+
 Finder = Callable[[Any, Query], Iterable[Finding]]
 
 # type: (service, finder, the words for it in a message, the command that adopts it)
@@ -440,6 +456,15 @@ TYPES: dict[str, tuple[str, Finder, str, str]] = {
         "Auto Scaling group",
         "aws autoscaling create-or-update-tags --tags {group_tags}",
     ),
+    **{
+        f"web_acl_{scope}": (
+            "wafv2",
+            find_web_acl,
+            f"{scope} web ACL",
+            "aws wafv2 tag-resource --resource-arn {arn} --tags {iam_tags}",
+        )
+        for scope in ("cloudfront", "regional")
+    },
     "sns_topic": (
         "sns",
         find_sns_topic,

@@ -57,6 +57,18 @@ def test_a_domain_adds_its_zone() -> None:
     assert more - costs.total(costs.bill(costs.tier_demands(MINIMAL), PRICES)) == pytest.approx(0.5)
 
 
+def test_the_full_tier_pays_for_its_firewall() -> None:
+    without = tier("full", BASIC["layers"])
+    with_it = {**without, "layers": [*BASIC["layers"], "firewall"]}
+    more = costs.total(costs.bill(costs.tier_demands(with_it), PRICES))
+    # Two web ACLs of 5.00 with four rules of 1.00 each.
+    assert more - costs.total(costs.bill(costs.tier_demands(without), PRICES)) == pytest.approx(18)
+    stack = running_basic()
+    stack["firewall"]["rules"] = 8
+    live = costs.total(costs.bill(costs.stack_demands(stack, 8), PRICES))
+    assert live - costs.total(costs.bill(costs.stack_demands(running_basic(), 8), PRICES)) == pytest.approx(18)
+
+
 def test_what_has_no_price_is_named_and_not_added() -> None:
     lines = costs.bill(costs.tier_demands({**MINIMAL, "compute_instance_type": "u-24tb1.metal"}), PRICES)
     assert costs.unpriced(lines) == ["ec2 u-24tb1.metal"]

@@ -175,6 +175,33 @@ def test_an_empty_bucket_without_tags_is_what_a_stopped_run_left() -> None:
     )
 
 
+def test_web_acls_and_the_bucket_of_images_of_a_larger_tier() -> None:
+    boto3.client("s3").create_bucket(Bucket="vahanhelp-prod-images-123456789012")
+    wafv2 = boto3.client("wafv2")
+    seen = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "x"}
+    rule = {"Name": "r", "Priority": 0, "Action": {"Block": {}}, "VisibilityConfig": seen}
+    rule["Statement"] = {"RateBasedStatement": {"Limit": 100, "AggregateKeyType": "IP"}}
+    arns = {
+        scope: wafv2.create_web_acl(
+            Name="vahanhelp-prod",
+            Scope=scope,
+            DefaultAction={"Allow": {}},
+            VisibilityConfig=seen,
+            Rules=[rule],
+            Tags=pairs(OURS),
+        )["Summary"]["ARN"]
+        for scope in ("CLOUDFRONT", "REGIONAL")
+    }
+    stack = discover(PROD, tier="full")
+    assert stack["firewall"] == {
+        "cloudfront_acl_arn": arns["CLOUDFRONT"],
+        "load_balancer_acl_arn": arns["REGIONAL"],
+        "rules": 2,
+    }
+    assert stack["storage"]["images_bucket_domain"] == "vahanhelp-prod-images-123456789012.s3.us-east-1.amazonaws.com"
+    assert [entry["service"] for entry in stack["resources"]] == ["s3", "wafv2", "wafv2"]
+
+
 def found(kind: str, tags: dict[str, str], **description: Any) -> Resource:
     """Return a resource the way a reader does."""
     arn = f"arn:aws:{kind.partition(':')[0]}:us-east-1:123456789012:{kind.partition(':')[2]}/x"

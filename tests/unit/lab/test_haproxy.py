@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab import haproxy
+from lab import firewall, haproxy
 from lab.haproxy import Listener, LoadBalancer, Rule, Server, Target, TargetGroup
 
 GROUP = TargetGroup(
@@ -65,6 +65,19 @@ def test_path_patterns_are_wildcards_not_expressions() -> None:
     text = haproxy.render(balancer(rule(FORWARD, path("/api/v?.*", "/a+b"))))
     assert "acl r0c0 path -m reg '^/api/v.\\..*$'" in text
     assert "acl r0c0 path -m reg '^/a\\+b$'" in text
+
+
+def test_a_web_acl_refuses_before_any_rule() -> None:
+    limits = (firewall.Limit("rate", 2000, 300, forwarded=True),)
+    patterns = (firewall.Pattern("SQLi", "query", r"' or\b"), firewall.Pattern("SQLi", "body", "x"))
+    protected = dataclasses.replace(balancer(), firewall=firewall.Policy(limits, patterns, needs_user_agent=True))
+    text = haproxy.render(protected)
+    assert "http-request track-sc0 req.hdr_ip(x-forwarded-for,1) table rate-0" in text
+    assert "http-request deny deny_status 403 if { sc_http_req_rate(0) gt 2000 }" in text
+    assert "stick-table type ip size 100k expire 300s store http_req_rate(300s)" in text
+    assert "deny_status 403 if { query,url_dec(1) -m reg -i ''\\'' or\\b' }" in text
+    assert text.index("track-sc0") < text.index("set-header X-Forwarded-For")
+    assert text.count("deny") == 6
 
 
 def test_weighted_forward() -> None:

@@ -87,7 +87,7 @@ def test_published_once_with_types_and_caching(s3: Any, release: Any, publish: P
     planned = publish("1", check=True)
     assert (keys(s3), invalidations(distribution)) == (set(), 0)
     made = publish("1")
-    assert (made["changed"], made["uploaded"], made["invalidated"]) == (True, planned["uploaded"], ["/*"])
+    assert (made["changed"], made["uploaded"], made["invalidated"]) == (True, planned["uploaded"], [])
     assert keys(s3) == {*ONE, "release.json"}
     asset = s3.head_object(Bucket=BUCKET, Key="assets/app-1.js")
     page = s3.head_object(Bucket=BUCKET, Key="index.html")
@@ -99,7 +99,8 @@ def test_published_once_with_types_and_caching(s3: Any, release: Any, publish: P
     for check in (True, False):
         again = publish("1", check=check)
         assert (again["changed"], again["uploaded"], again["deleted"], again["invalidated"]) == (False, [], [], [])
-    assert invalidations(distribution) == 1
+    # Nothing was there before that CloudFront could keep.
+    assert invalidations(distribution) == 0
 
 
 def test_the_release_before_stays_and_what_is_not_ours(s3: Any, release: Any, publish: Publish) -> None:
@@ -108,6 +109,8 @@ def test_the_release_before_stays_and_what_is_not_ours(s3: Any, release: Any, pu
     publish("1")
     s3.put_object(Bucket=BUCKET, Key="images/car.jpg", Body=b"uploaded by people")
     made = publish("2")
+    # Assets have new names.
+    assert made["invalidated"] == ["/", "/index.html", "/release.json"]
     assert made["uploaded"] == ["about/index.html", "assets/app-2.js", "index.html", "release.json"]
     assert keys(s3) == {*ONE, *TWO, "release.json", "images/car.jpg"}
     planned = publish("3", check=True)
@@ -123,11 +126,16 @@ def test_drift_is_mended(s3: Any, release: Any, publish: Publish, distribution: 
     release("1", ONE)
     publish("1")
     s3.put_object(Bucket=BUCKET, Key="index.html", Body=b"somebody's edit")
+    s3.put_object(Bucket=BUCKET, Key="assets/logo.svg", Body=b"somebody's edit")
+    made = publish("1")
+    assert made["uploaded"] == ["assets/logo.svg", "index.html"]
+    assert made["invalidated"] == ["/", "/assets/logo.svg", "/index.html"]
     s3.delete_object(Bucket=BUCKET, Key="assets/logo.svg")
-    assert publish("1")["uploaded"] == ["assets/logo.svg", "index.html"]
+    made = publish("1")
+    assert (made["uploaded"], made["invalidated"]) == (["assets/logo.svg"], [])
     s3.put_object(Bucket=BUCKET, Key="release.json", Body=b"damaged")
     assert publish("1")["uploaded"] == ["release.json"]
-    assert invalidations(distribution) == 3
+    assert invalidations(distribution) == 2
 
 
 def test_a_killed_run_is_finished_and_told_to_the_distribution(
@@ -146,8 +154,16 @@ def test_a_killed_run_is_finished_and_told_to_the_distribution(
             publish("2")
     assert json.loads(s3.get_object(Bucket=BUCKET, Key="release.json")["Body"].read())["version"] == "1"
     made = publish("2")
-    assert (made["uploaded"], made["invalidated"]) == (["release.json"], ["/*"])
-    assert invalidations(distribution) == 2
+    assert (made["uploaded"], made["invalidated"]) == (
+        ["release.json"],
+        ["/", "/about/index.html", "/index.html", "/release.json"],
+    )
+    assert invalidations(distribution) == 1
+
+
+def test_paths() -> None:
+    assert release_frontend.paths_of(["a b/é.html"]) == ["/a%20b/%C3%A9.html"]
+    assert release_frontend.paths_of(f"{number}.html" for number in range(101)) == ["/*"]
 
 
 def test_pages_go_last(s3: Any, release: Any, publish: Publish, monkeypatch: pytest.MonkeyPatch) -> None:

