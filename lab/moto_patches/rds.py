@@ -8,7 +8,9 @@ Gaps closed:
 - A subnet group loses itself when it is modified, covers one zone, and can be deleted while in use.
 - A restored instance takes its source's deletion protection and standby, also when it is told not to.
 - DeleteDBInstance needs no final snapshot name and takes a used one.
-- Subnet groups are missing in the tagging API.
+- Subnet groups and parameter groups are missing in the tagging API.
+- An unknown parameter group is no error, one in use can be deleted, and none has a parameter that nobody has set.
+- A read replica is its source under a second name: the same resource id, tags, protection and standby.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from moto.rds import models
 from moto.rds.exceptions import (
     DBInstanceAlreadyExists,
     DBInstanceNotFoundError,
+    DBParameterGroupNotFoundError,
     DBSnapshotAlreadyExistsError,
     DBSnapshotNotFoundFault,
     DBSubnetGroupNotFoundError,
@@ -39,6 +42,24 @@ https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-r
 # Below 400 GiB (PostgreSQL) gp3 has the baseline: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html
 GP3_IOPS = 3000
 GP3_THROUGHPUT = 125
+
+PARAMETERS = (
+    {
+        "ParameterName": "rds.force_ssl",
+        "ParameterValue": "1",
+        "Description": "Force SSL connections.",
+        "Source": "system",
+        "ApplyType": "dynamic",
+        "DataType": "boolean",
+        "AllowedValues": "0,1",
+        "IsModifiable": True,
+        "ApplyMethod": "pending-reboot",
+    },
+)
+"""The parameters the lab knows, as a new group has them: since PostgreSQL 15 TLS is the default.
+
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/PostgreSQL.Concepts.General.SSL.html
+"""
 
 _real = False
 
@@ -98,6 +119,7 @@ def _patch_instances() -> None:
         init(self, *args, **kwargs)
         self.restored_from = kwargs.get("restored_from")
         self.password_pending = False
+        self.promotion_pending = False
         self.delete_automated_backups = True
         # moto gives every instance the same one.
         self.dbi_resource_id = f"db-{models.random.get_random_string(26).upper()}"
@@ -165,8 +187,18 @@ def _patch_instances() -> None:
                 "InvalidParameterCombination",
                 "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.",
             )
+        if final_db_snapshot_identifier and database.is_replica:
+            raise RDSClientError(
+                "InvalidParameterCombination",
+                "FinalDBSnapshotIdentifier can not be specified when deleting a replica instance.",
+            )
         if final_db_snapshot_identifier and final_db_snapshot_identifier in self.database_snapshots:
             raise DBSnapshotAlreadyExistsError(final_db_snapshot_identifier)
+        if not database.deletion_protection:
+            # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_DeleteInstance.html
+            for replica in list(database.replicas):
+                if self.databases[replica].status != "deleting":
+                    self.promote_read_replica({"db_instance_identifier": replica})
         if not _real or database.deletion_protection:
             return delete(
                 self,
@@ -186,6 +218,70 @@ def _patch_instances() -> None:
         database = self.databases[db_instance_identifier]
         database.deletion_protection = False
         delete(self, db_instance_identifier, None, True, database.delete_automated_backups)
+
+    def create_db_instance_read_replica(self: Any, db_kwargs: dict[str, Any]) -> Any:
+        source_id = db_kwargs["source_db_instance_identifier"].rsplit(":", 1)[-1].lower()
+        source = self.databases.get(source_id)
+        if source is None:
+            raise DBInstanceNotFoundError(source_id)
+        if _real and source.status not in {"available", "backing-up", "modifying", "storage-optimization"}:
+            raise _wrong_state(source_id, source.status)
+        if int(source.backup_retention_period or 0) == 0:
+            raise RDSClientError(
+                "InvalidDBInstanceState",
+                "Automated backups are not enabled for this database instance. To enable automated backups, use "
+                "ModifyDBInstance to set the backup retention period to a non-zero value.",
+            )
+        # What a replica has of its source when nobody says otherwise; all else has the defaults of a new instance.
+        # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstanceReadReplica.html
+        taken = {
+            name: getattr(source, name)
+            for name in (
+                *("engine", "engine_version", "license_model", "db_name", "port", "db_instance_class"),
+                *("allocated_storage", "storage_encrypted", "master_username", "db_parameter_group_name"),
+                *("preferred_backup_window", "preferred_maintenance_window", "vpc_security_group_ids"),
+            )
+        }
+        given = {key: value for key, value in db_kwargs.items() if key not in {"backend", "pre_signed_url"}}
+        replica = self.create_db_instance(
+            {
+                **taken,
+                "master_user_password": getattr(source, "_master_user_password", None),
+                "db_subnet_group_name": source._db_subnet_group_name,
+                "backup_retention_period": 0,
+                "publicly_accessible": False,
+                **given,
+                "source_db_instance_identifier": source_id,
+            }
+        )
+        replica.set_as_replica()
+        source.add_replica(replica)
+        return replica
+
+    def promote_read_replica(self: Any, db_kwargs: dict[str, Any]) -> Any:
+        database = self.databases.get(db_kwargs["db_instance_identifier"].lower())
+        if database is None:
+            raise DBInstanceNotFoundError(db_kwargs["db_instance_identifier"])
+        if not database.is_replica:
+            raise RDSClientError("InvalidDBInstanceState", "DB Instance is not a read replica.")
+        if database.source_db_instance_identifier in self.databases:
+            self.databases[database.source_db_instance_identifier].remove_replica(database)
+        database.is_replica = False
+        database.source_db_instance_identifier = None
+        database.backup_retention_period = int(db_kwargs.get("backup_retention_period") or 1)
+        database.promotion_pending = _real
+        if _real and database.status == "available":
+            database.status = "modifying"
+        return database
+
+    def status_infos(self: Any) -> list[dict[str, Any]]:
+        if not self.is_replica:
+            return []
+        source = self.backend.databases.get(self.source_db_instance_identifier)
+        normal = self.status == "available" and source is not None and source.status == "available"
+        return [
+            {"StatusType": "read replication", "Normal": normal, "Status": "replicating" if normal else "connecting"}
+        ]
 
     def restore_db_instance_from_db_snapshot(self: Any, from_snapshot_id: str, overrides: dict[str, Any]) -> Any:
         snapshot_id = from_snapshot_id.rsplit(":", 1)[-1] if from_snapshot_id.startswith("arn:") else from_snapshot_id
@@ -250,6 +346,9 @@ def _patch_instances() -> None:
     models.RDSBackend.reboot_db_instance = reboot_db_instance
     models.RDSBackend.stop_db_instance = stop_db_instance
     models.RDSBackend.start_db_instance = start_db_instance
+    models.RDSBackend.create_db_instance_read_replica = create_db_instance_read_replica
+    models.RDSBackend.promote_read_replica = promote_read_replica
+    models.DBInstance.status_infos = property(status_infos)
     models.DBInstance.save_automated_backup = save_automated_backup
     models.DBInstance.endpoint = property(endpoint)
     models.DBInstance.default_db_parameter_group_details = default_db_parameter_group_details
@@ -356,6 +455,57 @@ def _patch_subnet_groups() -> None:
     models.RDSBackend.delete_subnet_group = delete_subnet_group
 
 
+def _patch_parameter_groups() -> None:
+    remove = models.RDSBackend.delete_db_parameter_group
+    modify = models.RDSBackend.modify_db_parameter_group
+    listed = models.RDSBackend.describe_db_parameter_groups
+
+    def describe_db_parameter_groups(self: Any, db_parameter_group_kwargs: dict[str, Any]) -> list[Any]:
+        name = db_parameter_group_kwargs.get("db_parameter_group_name")
+        found = listed(self, {"db_parameter_group_name": name.lower()} if name else {})
+        if name and not found:
+            raise DBParameterGroupNotFoundError(name)
+        return list(found)
+
+    def modify_db_parameter_group(self: Any, db_parameter_group_name: str, parameters: Any) -> Any:
+        parameters = list(parameters)
+        known = {str(parameter["ParameterName"]) for parameter in PARAMETERS}
+        for parameter in parameters:
+            if parameter["ParameterName"] not in known:
+                raise RDSClientError(
+                    "InvalidParameterValue",
+                    f"Could not find parameter with name: {parameter['ParameterName']} "
+                    f"(the lab has {', '.join(known)})",
+                )
+        return modify(self, db_parameter_group_name, parameters)
+
+    def delete_db_parameter_group(self: Any, db_parameter_group_name: str) -> Any:
+        if any(database.db_parameter_group_name == db_parameter_group_name for database in self.databases.values()):
+            raise RDSClientError(
+                "InvalidDBParameterGroupState",
+                "One or more database instances are still members of this parameter group "
+                f"{db_parameter_group_name}, so the group cannot be deleted",
+            )
+        return remove(self, db_parameter_group_name)
+
+    def describe_db_parameters(self: Any) -> ActionResult:
+        group = self.backend.describe_db_parameter_groups(
+            {"db_parameter_group_name": self.params.get("DBParameterGroupName")}
+        )[0]
+        found = [
+            {**parameter, **({"Source": "user", **group.parameters[name]} if name in group.parameters else {})}
+            for parameter in PARAMETERS
+            for name in [parameter["ParameterName"]]
+        ]
+        source = self.params.get("Source")
+        return ActionResult({"Parameters": [one for one in found if source in {None, one["Source"]}]})
+
+    models.RDSBackend.describe_db_parameter_groups = describe_db_parameter_groups
+    models.RDSBackend.modify_db_parameter_group = modify_db_parameter_group
+    models.RDSBackend.delete_db_parameter_group = delete_db_parameter_group
+    RDSResponse.describe_db_parameters = describe_db_parameters
+
+
 def _patch_tagging() -> None:
     listed = models.RDSBackend.iter_tagged_resources
 
@@ -367,6 +517,10 @@ def _patch_tagging() -> None:
                 tags={tag["Key"]: tag["Value"] for tag in group.get_tags()},
                 resource_type="rds:subgrp",
             )
+        for group in list(self.db_parameter_groups.values()):
+            if not group.name.startswith("default."):
+                tags = {tag["Key"]: tag["Value"] for tag in group.get_tags()}
+                yield TaggedResource(arn=group.arn, tags=tags, resource_type="rds:pg")
 
     models.RDSBackend.iter_tagged_resources = iter_tagged_resources
 
@@ -407,5 +561,6 @@ def apply() -> None:
     _patch_instances()
     _patch_snapshots()
     _patch_subnet_groups()
+    _patch_parameter_groups()
     _patch_tagging()
     _patch_engine_versions()

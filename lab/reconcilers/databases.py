@@ -1,5 +1,7 @@
 """RDS for PostgreSQL: one container with PostgreSQL 17 for each DB instance, in the VPC, and snapshots that restore.
 
+A read replica begins as a copy of its source and follows it by streaming replication; promoted it goes on by itself.
+
 As on RDS the master user is no superuser, every TCP connection must use TLS, and passwords are stored as SCRAM. Unlike
 RDS nothing is forced to disk (fsync is off): a killed container loses nothing, a machine that loses power may.
 """
@@ -7,6 +9,7 @@ RDS nothing is forced to disk (fsync is off): a killed container loses nothing, 
 from __future__ import annotations
 
 import datetime
+import secrets
 import shutil
 import socket
 import time
@@ -47,6 +50,8 @@ max_connections = {connections}
 shared_buffers = 32MB
 max_wal_size = 256MB
 min_wal_size = 32MB
+# What a read replica may be behind before it cannot go on.
+wal_keep_size = 256MB
 # The lab can be made again: speed before safety against power loss. A commit waits all the same until the kernel has it
 # (synchronous_commit is on): what was acknowledged outlives a killed container, as it does on RDS.
 fsync = off
@@ -61,7 +66,8 @@ ACCESS = """\
 # Written by the lab at each start.
 local   all          rdsadmin  peer map=lab
 local   replication  rdsadmin  peer map=lab
-hostssl all          rdsadmin  all  reject
+hostssl replication  rdsrepladmin  all  scram-sha-256
+hostssl all          rdsadmin,rdsrepladmin  all  reject
 hostssl all          all       all  scram-sha-256
 """
 
@@ -87,6 +93,7 @@ if [ ! -e data ]; then
     mv new data
 fi
 rm -f data/postmaster.pid base.tar.gz
+[ ! -e standby ] || as_postgres touch data/standby.signal
 exec setpriv --reuid=postgres --regid=postgres --init-groups \\
     /usr/lib/postgresql/17/bin/postgres -D data -c config_file={inside}/postgresql.conf
 """
@@ -126,6 +133,20 @@ def first_statements(user: str, password: str, database: str | None) -> str:
     if database and database != "postgres":
         statements.append(f"CREATE DATABASE {identifier(database)} OWNER {identifier(user)}")
     return ";\n".join(statements) + ";\n"
+
+
+def replication_statements(password: str) -> str:
+    """SQL that lets replicas in; a cluster that came from a snapshot has the role with another password."""
+    return (
+        "DO $$BEGIN CREATE ROLE rdsrepladmin REPLICATION LOGIN; EXCEPTION WHEN duplicate_object THEN END$$;\n"
+        f"ALTER ROLE rdsrepladmin PASSWORD {literal(password)};\n"
+    )
+
+
+def follow_line(source_address: str, port: int, password: str, name: str) -> str:
+    """The line of a replica's configuration that says whom it follows."""
+    where = f"host={source_address} port={port} user=rdsrepladmin password={password} sslmode=require"
+    return f"primary_conninfo = {literal(f'{where} application_name={name}')}\n"
 
 
 def container_name(database: Any) -> str:
@@ -242,6 +263,10 @@ class Databases(Reconciler):
                     password = literal(self._password(database))
                     self._sql(name, f"ALTER ROLE {identifier(database.master_username)} PASSWORD {password};\n")
                     database.password_pending = False
+                if getattr(database, "promotion_pending", False):
+                    self._sql(name, "SELECT pg_promote(true, 60) WHERE pg_is_in_recovery();\n")
+                    database.promotion_pending = False
+                    self.log.info("database %s follows nobody any more", database.db_instance_identifier)
                 database.status = "available"
             case "rebooting" | "starting" if times.over("database restart", database.dbi_resource_id):
                 self._run(database)
@@ -271,6 +296,9 @@ class Databases(Reconciler):
         ensure_interface(database)
         directory = self._directory(database)
         restored = bool(database.restored_from)
+        source = self._source(backend, database)
+        if source is not None and source.status not in {"available", "modifying", "backing-up"}:
+            return False
         if not (directory / "made").exists():
             podman.rm(container_name(database))
             shutil.rmtree(directory, ignore_errors=True)
@@ -278,14 +306,30 @@ class Databases(Reconciler):
             directory.chmod(0o700)
             if restored:
                 shutil.copyfile(self._archive(backend, database.restored_from), directory / "base.tar.gz")
+            if source is not None:
+                self._let_follow(source)
+                self._back_up(source, directory / "base.tar.gz")
             self._run(database)
-            if not restored:
+            if not restored and source is None:
                 statements = first_statements(database.master_username, self._password(database), database.db_name)
                 self._sql(container_name(database), statements)
             (directory / "made").touch()
         else:
             self._run(database)
         return True
+
+    @staticmethod
+    def _source(backend: Any, database: Any) -> Any | None:
+        """Whom a read replica follows; None for any other instance."""
+        return backend.databases.get(database.source_db_instance_identifier) if database.is_replica else None
+
+    def _let_follow(self, source: Any) -> None:
+        """Give the replicas of an instance a way in."""
+        kept = self._directory(source) / "replication"
+        if not kept.exists():
+            kept.touch(mode=0o600)
+            kept.write_text(secrets.token_hex(24))
+        self._sql(container_name(source), replication_statements(kept.read_text()))
 
     def _run(self, database: Any) -> None:
         """Start the container anew over its directory and wait until PostgreSQL takes commands."""
@@ -318,8 +362,7 @@ class Databases(Reconciler):
                 raise RuntimeError(f"PostgreSQL did not start: {' '.join(last)}")
             time.sleep(0.2)
 
-    @staticmethod
-    def _write_configuration(directory: Path, database: Any) -> None:
+    def _write_configuration(self, directory: Path, database: Any) -> None:
         if not (directory / "server.key").exists():
             public, private = certificate(database.address)
             (directory / "server.crt").write_bytes(public)
@@ -327,6 +370,13 @@ class Databases(Reconciler):
             (directory / "server.key").chmod(0o600)
         # RDS's default is LEAST(memory / 9531392, 5000): 112 on a micro instance with its 1 GiB.
         text = CONFIGURATION.format(inside=INSIDE, port=database.port, connections=112)
+        source = self._source(database.backend, database)
+        if source is None:
+            (directory / "standby").unlink(missing_ok=True)
+        else:
+            (directory / "standby").touch()
+            password = (self._directory(source) / "replication").read_text()
+            text += follow_line(str(address(source)), source.port, password, database.db_instance_identifier)
         (directory / "postgresql.conf").write_text(text)
         (directory / "pg_hba.conf").write_text(ACCESS)
         (directory / "pg_ident.conf").write_text(IDENTITIES)

@@ -166,6 +166,7 @@ class StandIns(Reconciler):
                     database.status = "available"
             case "modifying" if times.over("database modify", identity):
                 database.password_pending = False
+                database.promotion_pending = False
                 database.status = "available"
             case "rebooting" | "starting" if times.over("database restart", identity):
                 database.status = "available"

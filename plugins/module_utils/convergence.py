@@ -46,8 +46,8 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "iam:role": "RoleLastUsed",
         "iam:instance-profile": "RoleLastUsed",
         "logs:log-group": "storedBytes",
-        # The zone of a database with a standby changes when it takes over.
-        "rds:db": "DBInstanceStatus AvailabilityZone SecondaryAvailabilityZone",
+        # The zone of a database with a standby changes when it takes over, and a replica may be behind for a while.
+        "rds:db": "DBInstanceStatus AvailabilityZone SecondaryAvailabilityZone StatusInfos",
         "route53:hostedzone": "Records ResourceRecordSetCount",
         "secretsmanager:secret": "SecretVersionsToStages",
         "sns:topic": "SubscriptionsConfirmed SubscriptionsPending SubscriptionsDeleted",
@@ -212,6 +212,9 @@ def unsettled(stack: Mapping[str, Any]) -> list[str]:
     database, compute, balancer = stack["database"], stack["compute"], stack["load_balancer"]
     if database["status"] and database["status"] not in SETTLED_DATABASE:
         reasons.append(f"the database {database['identifier']} is {database['status']}")
+    replica = database["replica"]
+    if replica["status"] and replica["status"] not in SETTLED_DATABASE:
+        reasons.append(f"the read replica {replica['identifier']} is {replica['status']}")
     if len(compute["instances"]) < int(compute["desired_capacity"] or 1):
         reasons.append(f"{len(compute['instances'])} of {compute['desired_capacity'] or 1} instances run")
     for instance in compute["instances"]:

@@ -91,6 +91,8 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
     if "database" in layers:
         storage = float(tier["database_allocated_storage"])
         demands += _database(str(tier["database_instance_class"]), storage, bool(tier["database_multi_az"]))
+        if tier.get("database_read_replica"):
+            demands += _database(str(tier["database_instance_class"]), storage, multi_az=False)
     demands.append(Demand("secret", 2 if "database" in layers else 1, "secret"))
     if "firewall" in layers:
         demands += _firewall(FIREWALL_RULES)
@@ -119,6 +121,9 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
         demands += _database(str(database["instance_class"]), storage, bool(database["multi_az"]))
     if stack["firewall"]["rules"]:
         demands += _firewall(stack["firewall"]["rules"])
+    replica = database["replica"]
+    if replica["identifier"]:
+        demands += _database(str(replica["instance_class"]), float(replica["allocated_storage"] or 0), multi_az=False)
     owned = [f"{entry['service']}:{entry['type']}" for entry in stack["resources"]]
     demands.append(Demand("secret", owned.count("secretsmanager:secret"), "secret"))
     demands.append(Demand("alarm", owned.count("cloudwatch:alarm"), "alarm"))
@@ -145,6 +150,11 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
         "instance_class": wanted["database_instance_class"],
         "allocated_storage": wanted["database_allocated_storage"],
         "multi_az": wanted["database_multi_az"],
+        "replica": {
+            "identifier": "planned" if wanted.get("database_read_replica") else "",
+            "instance_class": wanted["database_instance_class"],
+            "allocated_storage": wanted["database_allocated_storage"],
+        },
     }
     return stack_demands(
         {

@@ -130,6 +130,20 @@ def _certificate(aws: Aws, resource: Resource) -> dict[str, Any]:
     return dict(client.describe_certificate(CertificateArn=resource.arn)["Certificate"])
 
 
+def _parameter_group(aws: Aws, resource: Resource) -> dict[str, Any]:
+    """What somebody has set: the other parameters are PostgreSQL's and AWS's own."""
+    pages = (
+        aws.clients["rds"]
+        .get_paginator("describe_db_parameters")
+        .paginate(DBParameterGroupName=resource.id, Source="user")
+    )
+    return {
+        "Parameters": {
+            item["ParameterName"]: item.get("ParameterValue") for page in pages for item in page["Parameters"]
+        }
+    }
+
+
 def _topic(aws: Aws, resource: Resource) -> dict[str, Any]:
     sns = aws.clients["sns"]
     subscriptions = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=resource.arn)
@@ -156,6 +170,7 @@ DETAILS: Mapping[str, Reader] = {
     "cloudfront:function": _function,
     "acm:certificate": _certificate,
     "wafv2:regional": _web_acl,
+    "rds:pg": _parameter_group,
     "sns:topic": _topic,
 }
 """By kind, what is read besides the list call. The other kinds' list calls say everything."""

@@ -91,6 +91,14 @@ EMPTY: dict[str, Any] = {
         "multi_az": "",
         "engine_version": "",
         "kept": [],
+        "replica": {
+            "identifier": "",
+            "arn": "",
+            "status": "",
+            "address": "",
+            "instance_class": "",
+            "allocated_storage": "",
+        },
     },
     "load_balancer": {
         "arn": "",
@@ -391,6 +399,15 @@ def _database(aws: Aws) -> Iterator[Resource]:
         pass
 
 
+def _parameter_groups(aws: Aws) -> Iterator[Resource]:
+    rds, prefix = aws.clients["rds"], f"{aws.environment.name_prefix}-postgres"
+    for item in pages(rds, "describe_db_parameter_groups", "DBParameterGroups"):
+        name, arn = item["DBParameterGroupName"], item["DBParameterGroupArn"]
+        if name.startswith(prefix):
+            tags = tags_of(rds.list_tags_for_resource(ResourceName=arn)["TagList"])
+            yield Resource("rds:pg", name, arn, tags, True, item)
+
+
 def _database_snapshots(aws: Aws) -> Iterator[Resource]:
     rds = aws.clients["rds"]
     for item in pages(rds, "describe_db_snapshots", "DBSnapshots", SnapshotType="manual"):
@@ -643,6 +660,7 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
     ("arn:*:s3:::*-images-*", _bucket("images")),
     ("arn:*:wafv2:*:global/webacl/*", _web_acls("CLOUDFRONT")),
     ("arn:*:wafv2:*:regional/webacl/*", _web_acls("REGIONAL")),
+    ("arn:*:rds:*:pg:*", _parameter_groups),
 )
 
 #: Kinds that READERS and MORE_READERS list themselves. Instances that ended and secrets that await their deletion stay
@@ -668,7 +686,7 @@ LISTED = frozenset(
         "ec2:launch-template",
         *(f"iam:{kind}" for kind in ("role", "instance-profile")),
         *(f"elasticloadbalancing:{kind}" for kind in ("loadbalancer", "targetgroup", "listener", "listener-rule")),
-        *(f"rds:{kind}" for kind in ("db", "subgrp", "snapshot")),
+        *(f"rds:{kind}" for kind in ("db", "pg", "subgrp", "snapshot")),
         "secretsmanager:secret",
         "ssm:parameter",
         "s3:bucket",
@@ -893,10 +911,17 @@ def current_database(ours: Found, environment: Environment) -> Resource | None:
     candidates = [
         resource
         for resource in ours.get("rds:db", [])
-        if resource.id == order[0] or not {KEPT_TAG, THROWAWAY_TAG} & resource.tags.keys()
+        if not resource.description.get("ReadReplicaSourceDBInstanceIdentifier")
+        and (resource.id == order[0] or not {KEPT_TAG, THROWAWAY_TAG} & resource.tags.keys())
     ]
     candidates.sort(key=lambda resource: order.index(resource.id) if resource.id in order else len(order))
     return candidates[0] if candidates else None
+
+
+def _replica(ours: Found, source: str) -> Mapping[str, Any]:
+    """Return the description of the read replica of a database, an empty one when it has none."""
+    found = (resource.description for resource in ours.get("rds:db", []))
+    return next((item for item in found if item.get("ReadReplicaSourceDBInstanceIdentifier") == source), {})
 
 
 def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
@@ -907,6 +932,7 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
     current = current_database(ours, environment)
     database: Mapping[str, Any] = current.description if current else {}
     endpoint = database.get("Endpoint") or {}
+    replica = _replica(ours, str(database.get("DBInstanceIdentifier", "")))
     stack["database"].update(
         identifier=database.get("DBInstanceIdentifier", ""),
         arn=database.get("DBInstanceArn", ""),
@@ -920,6 +946,14 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         multi_az=database.get("MultiAZ", ""),
         engine_version=database.get("EngineVersion", ""),
         kept=sorted(resource.id for resource in ours.get("rds:db", []) if KEPT_TAG in resource.tags),
+        replica={
+            "identifier": replica.get("DBInstanceIdentifier", ""),
+            "arn": replica.get("DBInstanceArn", ""),
+            "status": replica.get("DBInstanceStatus", ""),
+            "address": (replica.get("Endpoint") or {}).get("Address", ""),
+            "instance_class": replica.get("DBInstanceClass", ""),
+            "allocated_storage": replica.get("AllocatedStorage", ""),
+        },
     )
     stack["load_balancer"].update(
         arn=balancer.get("LoadBalancerArn", ""),

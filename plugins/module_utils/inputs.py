@@ -46,6 +46,8 @@ _INSTANCE_TYPE = re.compile(rf"[a-z][a-z0-9-]*\d[a-z0-9-]*\.{_SIZE}")
 _INSTANCE_CLASS = re.compile(rf"db\.[a-z][a-z0-9-]*\d[a-z0-9-]*\.{_SIZE}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _ENGINE_VERSION = re.compile(r"\d{2}(?:\.\d+)?")
+_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_DAY_TIME = rf"(?:mon|tue|wed|thu|fri|sat|sun):{_TIME}"
 
 
 @dataclass(frozen=True)
@@ -399,6 +401,12 @@ def _patterns(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         "image_instance_type": (_INSTANCE_TYPE, "an instance type", "write it like t3.micro"),
         "database_instance_class": (_INSTANCE_CLASS, "a database instance class", "write it like db.t3.micro"),
         "database_engine_version": (_ENGINE_VERSION, "a PostgreSQL version", "write the major version, e.g. 17"),
+        "database_backup_window": (re.compile(rf"{_TIME}-{_TIME}"), "a time of the day", "write it like 03:00-04:00"),
+        "database_maintenance_window": (
+            re.compile(rf"{_DAY_TIME}-{_DAY_TIME}"),
+            "a time of the week",
+            "write it like sun:04:00-sun:05:00",
+        ),
         "monitoring_email": (_EMAIL, "an e-mail address", "write it like ops@example.com"),
     }
     for name, (pattern, what, mend) in patterns.items():
@@ -434,5 +442,7 @@ CHECKED = (
     "database_backup_retention_days",
     "database_engine_version",
     "firewall_rate_limit",
+    "database_backup_window",
+    "database_maintenance_window",
     "monitoring_email",
 )

@@ -468,6 +468,7 @@ KINDS = {
     "iam_policy": "policy",
     "iam_role": "role",
     "rds_instance": "database",
+    "rds_instance_param_group": "parameter group",
     "rds_subnet_group": "subnet group",
     "release_build": "release",
     "release_frontend": "front end",

@@ -176,6 +176,10 @@ def _data(stack: Mapping[str, Any]) -> list[str]:
         kind = f"PostgreSQL {database['engine_version']} {database['instance_class']} {standby}"
         size = f"{database['allocated_storage']} GB"
         lines.append(_line("database", f"{database['identifier']} {kind}, {size}, {database['status']}"))
+    replica = database["replica"]
+    if replica["identifier"]:
+        kind = f"read replica, {replica['instance_class']}, {replica['status']}"
+        lines.append(_line("", f"{replica['identifier']} {kind}"))
     return lines
 
 

@@ -44,6 +44,7 @@ options:
         choices:
           - auto_scaling_group
           - db_instance
+          - db_parameter_group
           - db_snapshot
           - db_subnet_group
           - elastic_ip
@@ -389,6 +390,14 @@ def find_web_acl(client: Any, query: Query) -> Iterable[Finding]:
         marker = {"NextMarker": answer["NextMarker"]}
 
 
+def find_db_parameter_group(client: Any, query: Query) -> Iterable[Finding]:
+    """Find a database parameter group by its name."""
+    for item in client.describe_db_parameter_groups(DBParameterGroupName=query.name)["DBParameterGroups"]:
+        arn = item["DBParameterGroupArn"]
+        tags = boto3_tag_list_to_ansible_dict(client.list_tags_for_resource(ResourceName=arn)["TagList"])
+        yield finding(item, query.name, item["DBParameterGroupName"], arn, tags)
+
+
 Finder = Callable[[Any, Query], Iterable[Finding]]
 
 # type: (service, finder, the words for it in a message, the command that adopts it)
@@ -416,6 +425,7 @@ TYPES: dict[str, tuple[str, Finder, str, str]] = {
         name: ("rds", finder, words, "aws rds add-tags-to-resource --resource-name {arn} --tags {iam_tags}")
         for name, finder, words in (
             ("db_instance", find_db_instance, "database instance"),
+            ("db_parameter_group", find_db_parameter_group, "database parameter group"),
             ("db_snapshot", find_db_snapshot, "database snapshot"),
             ("db_subnet_group", find_db_subnet_group, "database subnet group"),
         )
@@ -481,6 +491,7 @@ NOT_FOUND = frozenset(
         "ResourceNotFoundException",
         "DBInstanceNotFound",
         "DBInstanceNotFoundFault",
+        "DBParameterGroupNotFound",
         "DBSubnetGroupNotFoundFault",
         "InvalidKeyPair.NotFound",
         "InvalidLaunchTemplateName.NotFoundException",

@@ -51,6 +51,17 @@ def test_the_basic_tier() -> None:
     assert costs.unpriced(lines) == []
 
 
+def test_the_full_tiers_read_replica() -> None:
+    full = tier("full", ["identity", "network", "storage", "database"])
+    without = costs.bill(costs.tier_demands({**full, "database_read_replica": False}), PRICES)
+    lines = costs.bill(costs.tier_demands(full), PRICES)
+    # db.t3.small without a standby 26.28 + 100 GB 11.50
+    assert costs.total(lines) - costs.total(without) == pytest.approx(37.78)
+    stack = copy.deepcopy(EMPTY)
+    stack["database"]["replica"].update(identifier="x", instance_class="db.t3.small", allocated_storage=100)
+    assert costs.total(costs.bill(costs.stack_demands(stack, 8), PRICES)) == pytest.approx(37.78)
+
+
 def test_a_domain_adds_its_zone() -> None:
     with_zone = {**MINIMAL, "layers": [*MINIMAL["layers"], "dns"]}
     more = costs.total(costs.bill(costs.tier_demands(with_zone), PRICES))

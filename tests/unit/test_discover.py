@@ -208,6 +208,19 @@ def found(kind: str, tags: dict[str, str], **description: Any) -> Resource:
     return Resource(kind, "x", arn, tags, False, description)
 
 
+def test_the_database_and_its_replica() -> None:
+    def instance(name: str, **more: Any) -> Resource:
+        description = {"DBInstanceIdentifier": name, "DBInstanceStatus": "available", **more}
+        return Resource("rds:db", name, f"arn:{name}", OURS, False, description)
+
+    replica = instance("a-replica", ReadReplicaSourceDBInstanceIdentifier="vahanhelp-prod", AllocatedStorage=100)
+    aws = Aws(PROD, {}, "123456789012")
+    database = assemble(aws, [replica, instance("vahanhelp-prod")])["database"]
+    assert (database["identifier"], database["replica"]["identifier"]) == ("vahanhelp-prod", "a-replica")
+    assert database["replica"]["allocated_storage"] == 100
+    assert assemble(aws, [replica])["database"]["identifier"] == "", "a replica is nobody's database"
+
+
 def test_a_final_snapshot_is_retained_and_not_left() -> None:
     aws = Aws(PROD, {}, "123456789012")
     snapshot = found("rds:snapshot", {**OURS, "vahana:retain": "true"}, DBSnapshotIdentifier="x")

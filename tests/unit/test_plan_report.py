@@ -104,7 +104,7 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
         "compute": {"instances": []},
         "load_balancer": {"arn": ""},
         "network": {"public_subnet_ids": []},
-        "database": {"identifier": ""},
+        "database": {"identifier": "", "replica": {"identifier": ""}},
         "resources": [],
         "dns": {"zone_id": ""},
     }

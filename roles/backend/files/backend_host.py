@@ -44,7 +44,7 @@ EXIT_TRY_AGAIN = 75
 
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-COMPUTED_VARIABLES = frozenset({"APP_VERSION", "DATABASE_URL", "NODE_ENV", "PORT"})
+COMPUTED_VARIABLES = frozenset({"APP_VERSION", "DATABASE_READ_URL", "DATABASE_URL", "NODE_ENV", "PORT"})
 """Variables that this module computes and a secret must not carry."""
 
 
@@ -395,7 +395,7 @@ def compose_environment(boot: Boot, aws: Aws) -> dict[str, str]:
     environment = {
         "NODE_ENV": "production",
         "PORT": str(boot.port),
-        "DATABASE_URL": _database_url(boot, aws),
+        **_database_urls(boot, aws),
     }
     for secret_id in boot.secrets:
         for name, value in aws.secret(secret_id).items():
@@ -409,20 +409,24 @@ def compose_environment(boot: Boot, aws: Aws) -> dict[str, str]:
     return environment
 
 
-def _database_url(boot: Boot, aws: Aws) -> str:
+def _database_urls(boot: Boot, aws: Aws) -> dict[str, str]:
+    """Where the database is and, if there is a read replica, where that is."""
     if boot.database["engine"] == "sqlite":
-        return f"sqlite:{boot.database['path']}"
+        return {"DATABASE_URL": f"sqlite:{boot.database['path']}"}
     parameter = boot.database["parameter"]
     missing = f"parameter {parameter} does not exist: run site.yml, whose layer database writes it"
     try:
         place = json.loads(aws.parameter(parameter, missing))
         login = aws.secret(place["secret"])
-        return (
-            f"postgres://{quote(login['username'], safe='')}:{quote(login['password'], safe='')}"
-            f"@{place['host']}:{place['port']}/{quote(place['name'], safe='')}"
+        hosts = {"DATABASE_URL": place["host"], "DATABASE_READ_URL": place.get("read_host")}
+        return {
+            name: f"postgres://{quote(login['username'], safe='')}:{quote(login['password'], safe='')}"
+            f"@{host}:{place['port']}/{quote(place['name'], safe='')}"
             # RDS takes nothing but TLS (PostgreSQL 15 and newer), with a certificate of Amazon's own authority.
             "?sslmode=no-verify"
-        )
+            for name, host in hosts.items()
+            if host
+        }
     except (KeyError, TypeError, ValueError) as wrong:
         raise HostError(
             f"parameter {parameter} or its secret lacks {wrong}: run site.yml --tags database, which writes them"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import backend_host
+import boto3
 import pytest
 from backend_host import Aws, Boot, Host, HostError, compose_environment, environment_text, only_one, write_file
 from botocore.stub import Stubber
@@ -65,6 +66,16 @@ def test_environment_of_postgres(boot: Boot, aws: Aws) -> None:
     lines = environment_text(environment).splitlines()
     assert 'APP_SECRET="a\\nb"' in lines
     assert len(lines) == len(environment)
+
+
+def test_environment_with_a_read_replica(boot: Boot, aws: Aws) -> None:
+    set_up_environment()
+    ssm, name = boto3.client("ssm", "us-east-1"), "/carapp/test/database"
+    place = json.loads(ssm.get_parameter(Name=name)["Parameter"]["Value"])
+    ssm.put_parameter(Name=name, Value=json.dumps({**place, "read_host": "replica.internal"}), Overwrite=True)
+    environment = compose_environment(boot, aws)
+    wanted = environment["DATABASE_URL"].replace("@db.internal:", "@replica.internal:")
+    assert environment["DATABASE_READ_URL"] == wanted != environment["DATABASE_URL"]
 
 
 def test_environment_of_sqlite(boot_file: Path, aws: Aws) -> None:

@@ -215,6 +215,84 @@ class TestDatabases:
         database(subnets, BackupRetentionPeriod=0)
         assert client("rds").describe_db_snapshots()["DBSnapshots"] == []
 
+    def test_a_replica_is_an_instance_of_its_own(self) -> None:
+        _, subnets = network()
+        source = database(subnets, DeletionProtection=True, MultiAZ=True, StorageEncrypted=True)
+        rds = client("rds")
+        replica = rds.create_db_instance_read_replica(
+            DBInstanceIdentifier="trial-replica", SourceDBInstanceIdentifier="trial", StorageType="gp3"
+        )["DBInstance"]
+        assert replica["DbiResourceId"] != source["DbiResourceId"]
+        assert replica["Endpoint"]["Address"] == source["Endpoint"]["Address"].replace("trial", "trial-replica", 1)
+        found = rds.describe_db_instances(DBInstanceIdentifier="trial-replica")["DBInstances"][0]
+        assert (found["DeletionProtection"], found["MultiAZ"], found["TagList"]) == (False, False, [])
+        assert (found["StorageEncrypted"], found["MasterUsername"], found["BackupRetentionPeriod"]) == (
+            True,
+            "owner",
+            0,
+        )
+        assert found["ReadReplicaSourceDBInstanceIdentifier"] == "trial"
+        assert found["StatusInfos"][0]["Status"] == "replicating"
+        source = rds.describe_db_instances(DBInstanceIdentifier="trial")["DBInstances"][0]
+        assert source["ReadReplicaDBInstanceIdentifiers"] == ["trial-replica"]
+        with pytest.raises(ClientError) as final:
+            rds.delete_db_instance(DBInstanceIdentifier="trial-replica", FinalDBSnapshotIdentifier="last")
+        assert code(final) == "InvalidParameterCombination"
+        rds.delete_db_instance(DBInstanceIdentifier="trial-replica", SkipFinalSnapshot=True)
+        source = rds.describe_db_instances(DBInstanceIdentifier="trial")["DBInstances"][0]
+        assert source["ReadReplicaDBInstanceIdentifiers"] == []
+
+    def test_a_replica_outlives_its_source(self) -> None:
+        _, subnets = network()
+        database(subnets)
+        rds = client("rds")
+        rds.create_db_instance_read_replica(
+            DBInstanceIdentifier="trial-replica", SourceDBInstanceIdentifier="trial", Tags=TAGS
+        )
+        rds.delete_db_instance(DBInstanceIdentifier="trial", SkipFinalSnapshot=True)
+        (left,) = rds.describe_db_instances()["DBInstances"]
+        assert left["DBInstanceIdentifier"] == "trial-replica"
+        assert not left.get("ReadReplicaSourceDBInstanceIdentifier")
+        with pytest.raises(ClientError) as alone:
+            rds.promote_read_replica(DBInstanceIdentifier="trial-replica")
+        assert code(alone) == "InvalidDBInstanceState"
+
+    def test_a_replica_needs_backups(self) -> None:
+        _, subnets = network()
+        database(subnets, BackupRetentionPeriod=0)
+        with pytest.raises(ClientError) as refused:
+            client("rds").create_db_instance_read_replica(
+                DBInstanceIdentifier="trial-replica", SourceDBInstanceIdentifier="trial"
+            )
+        assert code(refused) == "InvalidDBInstanceState"
+
+    def test_parameter_groups(self) -> None:
+        rds = client("rds")
+        with pytest.raises(ClientError) as unknown:
+            rds.describe_db_parameter_groups(DBParameterGroupName="trial")
+        assert code(unknown) == "DBParameterGroupNotFound"
+        rds.create_db_parameter_group(
+            DBParameterGroupName="trial", DBParameterGroupFamily="postgres17", Description="x", Tags=TAGS
+        )
+        pages = rds.get_paginator("describe_db_parameters")
+        everything = pages.paginate(DBParameterGroupName="trial").build_full_result()["Parameters"]
+        assert [(one["ParameterName"], one["ParameterValue"]) for one in everything] == [("rds.force_ssl", "1")]
+        assert rds.describe_db_parameters(DBParameterGroupName="trial", Source="user")["Parameters"] == []
+        change = {"ParameterName": "rds.force_ssl", "ParameterValue": "0", "ApplyMethod": "immediate"}
+        rds.modify_db_parameter_group(DBParameterGroupName="trial", Parameters=[change])
+        (set_by_user,) = rds.describe_db_parameters(DBParameterGroupName="trial", Source="user")["Parameters"]
+        assert set_by_user["ParameterValue"] == "0"
+        with pytest.raises(ClientError) as wrong:
+            rds.modify_db_parameter_group(
+                DBParameterGroupName="trial", Parameters=[{**change, "ParameterName": "rds.force_tls"}]
+            )
+        assert code(wrong) == "InvalidParameterValue"
+        _, subnets = network()
+        database(subnets, DBParameterGroupName="trial")
+        with pytest.raises(ClientError) as used:
+            rds.delete_db_parameter_group(DBParameterGroupName="trial")
+        assert code(used) == "InvalidDBParameterGroupState"
+
 
 def distribution(**more: Any) -> dict[str, Any]:
     """A distribution's configuration with one S3 origin."""
