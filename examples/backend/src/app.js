@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NO_CACHE } from './cache.js';
 import { DatabaseUnavailableError } from './database/errors.js';
+import { Reads } from './database/reads.js';
 import { ListingRepository } from './listings/repository.js';
 import { parseFilter, parseListing, ValidationError } from './listings/validation.js';
 import { describeError, log } from './log.js';
+import { positionOf, rememberPosition } from './position.js';
 import { createStaticHandler } from './static.js';
 
 // A load balancer waits 3 s for the health: an answer that comes later counts as none, and an instance without an answer is
@@ -71,10 +74,12 @@ function errorResponse(error) {
 /**
  * The request handler of the application.
  *
- * @param {{database: object, version: string, publicDirectory: URL}} options database as database/index.js describes it
+ * @param {{database: object, reads: object, cache: object, version: string, publicDirectory: URL}} options
+ *   as database/index.js, database/reads.js and cache.js describe them; without `reads` and `cache` all comes from the database
  */
-export function createApp({ database, version, publicDirectory }) {
-  const listings = new ListingRepository(database);
+export function createApp({ database, reads = new Reads(database), cache = NO_CACHE, version, publicDirectory }) {
+  const listings = new ListingRepository(database, reads, cache);
+  const oneTruth = !reads.replicated && cache === NO_CACHE;
   const serveStatic = createStaticHandler(publicDirectory);
   const notFound = () => new HttpError(404, 'not_found', 'there is nothing at this address');
 
@@ -93,6 +98,17 @@ export function createApp({ database, version, publicDirectory }) {
     sendJson(response, 200, { status: 'ok', version });
   }
 
+  async function written() {
+    if (oneTruth) return {};
+    try {
+      return rememberPosition(await listings.position());
+    } catch (error) {
+      // What was written is written, whatever becomes of the question how far it is.
+      log.warn('the position of a write is not known', describeError(error.cause ?? error));
+      return {};
+    }
+  }
+
   const routes = [
     { path: /^\/api\/health$/, GET: health },
     {
@@ -101,10 +117,11 @@ export function createApp({ database, version, publicDirectory }) {
     },
     {
       path: /^\/api\/listings$/,
-      GET: async (request, response, { query }) => sendJson(response, 200, await listings.search(parseFilter(query))),
+      GET: async (request, response, { query }) =>
+        sendJson(response, 200, await listings.search(parseFilter(query), positionOf(request))),
       POST: async (request, response) => {
         const listing = await listings.create(parseListing(await readJson(request)));
-        sendJson(response, 201, listing, { Location: `/api/listings/${listing.id}` });
+        sendJson(response, 201, listing, { Location: `/api/listings/${listing.id}`, ...(await written()) });
       },
     },
     {
@@ -117,11 +134,11 @@ export function createApp({ database, version, publicDirectory }) {
       PUT: async (request, response, { id }) => {
         const listing = await listings.replace(id, parseListing(await readJson(request)));
         if (!listing) throw notFound();
-        sendJson(response, 200, listing);
+        sendJson(response, 200, listing, await written());
       },
       DELETE: async (request, response, { id }) => {
         if (!(await listings.remove(id))) throw notFound();
-        response.writeHead(204).end();
+        response.writeHead(204, await written()).end();
       },
     },
   ];

@@ -28,6 +28,9 @@ export function readConfig(env = process.env) {
     host: env.HOST || '0.0.0.0',
     port: integer(env, 'PORT', 3000, 0, 65535),
     databaseUrl: env.DATABASE_URL || 'sqlite:data/listings.sqlite3',
+    // Both may be lost without anybody noticing but by the time it takes.
+    readUrl: env.DATABASE_READ_URL || '',
+    cacheUrl: env.REDIS_URL || '',
     version: env.APP_VERSION || packageJson.version,
     publicDirectory: new URL('../public/', import.meta.url),
     // How long a stopping process still answers, each answer closing its connection, before it stops listening:

@@ -1,16 +1,21 @@
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp } from './app.js';
+import { openCache } from './cache.js';
 import { readConfig } from './config.js';
 import { openDatabase } from './database/index.js';
+import { Reads } from './database/reads.js';
 import { describeError, log } from './log.js';
 import { gracefulStop } from './shutdown.js';
 
 async function main() {
   const config = readConfig();
   const database = await openDatabase(config.databaseUrl);
+  const replica = config.readUrl ? await openDatabase(config.readUrl, { replica: true }) : undefined;
+  const cache = openCache(config.cacheUrl);
+  const app = createApp({ database, reads: new Reads(database, replica), cache, ...config });
   // Above the 60 s idle timeout of a load balancer: it, not we, must be the one who closes an idle connection.
-  const server = http.createServer({ keepAliveTimeout: 65_000, headersTimeout: 66_000 }, createApp({ database, ...config }));
+  const server = http.createServer({ keepAliveTimeout: 65_000, headersTimeout: 66_000 }, app);
   const stop = gracefulStop(server, { drainMs: config.drainMs, lingerMs: config.lingerMs, deadlineMs: config.stopDeadlineMs });
 
   async function onSignal(signal) {
@@ -18,7 +23,7 @@ async function main() {
     for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => {}).off(name, onSignal);
     log.info('stopping', { signal });
     const finished = await stop();
-    await database.close();
+    await Promise.all([cache.close(), replica?.close(), database.close()]);
     log.info('stopped', { finished });
     process.exit(finished ? 0 : 1);
   }

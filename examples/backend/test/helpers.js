@@ -4,7 +4,9 @@ import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { createApp } from '../src/app.js';
+import { openCache } from '../src/cache.js';
 import { openDatabase } from '../src/database/index.js';
+import { Reads } from '../src/database/reads.js';
 import { migrate } from '../src/migrations.js';
 
 export { migrate, openDatabase };
@@ -17,15 +19,20 @@ export function temporaryDirectory(t) {
 }
 
 /** The application on a free loopback port, its schema migrated. */
-export async function startApp(t, { url, publicDirectory = new URL('file:///nonexistent/') }) {
+export async function startApp(t, { url, readUrl, cacheUrl = '', publicDirectory = new URL('file:///nonexistent/') }) {
   const database = await openDatabase(url);
   await migrate(database);
-  const server = http.createServer(createApp({ database, version: '1.2.3-test', publicDirectory }));
+  // A busy machine is no lost replica.
+  const patience = { connectionTimeoutMillis: 20000, statement_timeout: 20000, query_timeout: 20000 };
+  const replica = readUrl && (await openDatabase(readUrl, { replica: patience }));
+  const cache = openCache(cacheUrl);
+  const reads = new Reads(database, replica);
+  const server = http.createServer(createApp({ database, reads, cache, version: '1.2.3-test', publicDirectory }));
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
-    await database.close();
+    await Promise.all([cache.close(), replica?.close(), database.close()]);
   });
   const base = `http://127.0.0.1:${server.address().port}`;
 

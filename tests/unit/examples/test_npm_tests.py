@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -37,40 +38,48 @@ def copy(name: str, target: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL of its own on loopback; "" on a machine without one: the lab's tests use one in any case."""
+def postgres() -> Iterator[dict[str, str]]:
+    """A PostgreSQL of its own on loopback with a replica; nothing on a machine without one: the lab has them."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
-        yield ""
+        yield {}
         return
     tools = found[-1].parent
     # The server refuses to run as root.
     user = pwd.getpwnam("nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name)
-    with tempfile.TemporaryDirectory(prefix="vahana-postgres-") as temporary, socket.socket() as probe:
+    with tempfile.TemporaryDirectory(prefix="vahana-postgres-") as temporary, ExitStack() as started:
         os.chown(temporary, user.pw_uid, user.pw_gid)
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        data = f"{temporary}/data"
-        options = f"-p {port} -k {temporary} -c listen_addresses=127.0.0.1 -c fsync=off"
+        with socket.socket() as one, socket.socket() as other:
+            ports = []
+            for probe in (one, other):
+                probe.bind(("127.0.0.1", 0))
+                ports.append(probe.getsockname()[1])
+        database, replica = ports
 
         def run(*command: str) -> None:
             subprocess.run(
                 command, check=True, cwd=temporary, user=user.pw_uid, group=user.pw_gid, stdout=subprocess.DEVNULL
             )
 
+        def start(name: str, port: int) -> None:
+            data, log = f"{temporary}/{name}", f"{temporary}/{name}.log"
+            options = f"-p {port} -k {temporary} -c listen_addresses=127.0.0.1 -c fsync=off"
+            run(f"{tools}/pg_ctl", "-D", data, "-o", options, "-l", log, "-w", "start")
+            started.callback(run, f"{tools}/pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+
+        data = f"{temporary}/database"
         run(f"{tools}/initdb", "-D", data, "-A", "trust", "-U", "test", "--no-sync", "-E", "UTF8", "--locale=C")
-        run(f"{tools}/pg_ctl", "-D", data, "-o", options, "-l", f"{temporary}/log", "-w", "start")
-        try:
-            yield f"postgres://test@127.0.0.1:{port}/postgres"
-        finally:
-            run(f"{tools}/pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+        start("database", database)
+        source = f"postgres://test@127.0.0.1:{database}/postgres"
+        run(f"{tools}/pg_basebackup", "-d", source, "-D", f"{temporary}/replica", "-R", "-c", "fast", "--no-sync")
+        start("replica", replica)
+        yield {"DATABASE_URL": source, "DATABASE_READ_URL": f"postgres://test@127.0.0.1:{replica}/postgres"}
 
 
-def test_backend(tmp_path: Path, postgres_url: str) -> None:
+def test_backend(tmp_path: Path, postgres: dict[str, str]) -> None:
     application = copy("backend", tmp_path / "backend")
     npm(application, "ci")
-    npm(application, "test", DATABASE_URL=postgres_url)
+    npm(application, "test", **postgres)
 
 
 def test_worker(tmp_path: Path) -> None:

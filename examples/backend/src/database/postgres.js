@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { describeError, log } from '../log.js';
+import { fromLsn, toLsn } from '../position.js';
 import { DatabaseUnavailableError } from './errors.js';
 
 // int8 (count(*)) arrives as text because it may not fit a number; ours count rows and always fit.
@@ -23,8 +24,11 @@ function translate(error) {
   return isUnavailable(error) ? new DatabaseUnavailableError(error) : error;
 }
 
+// There is another server to ask: better soon than here.
+const REPLICA_TIMES = { connectionTimeoutMillis: 500, statement_timeout: 1500, query_timeout: 2000 };
+
 /** See index.js for the interface. */
-export function openPostgres(url) {
+export function openPostgres(url, { replica = false } = {}) {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: 'backend',
@@ -39,6 +43,7 @@ export function openPostgres(url) {
     idle_in_transaction_session_timeout: 30000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10000,
+    ...(replica && { ...REPLICA_TIMES, ...replica }),
   });
   // An idle connection that the server closes must not end the process; the pool opens another when it needs one.
   pool.on('error', (error) => log.warn('idle database connection lost', describeError(error)));
@@ -83,6 +88,14 @@ export function openPostgres(url) {
       } finally {
         client.release(broken);
       }
+    },
+    async position() {
+      // After the commit: at its record or behind it.
+      return fromLsn((await queryWith(pool, 'SELECT pg_current_wal_lsn() AS lsn')).rows[0].lsn);
+    },
+    async hasReached(position) {
+      const { rows } = await queryWith(pool, 'SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS reached', [toLsn(position)]);
+      return rows[0].reached === true;
     },
     async ping() {
       await queryWith(pool, { text: 'SELECT 1', query_timeout: 2000 });

@@ -63,6 +63,10 @@ export function openSqlite(url) {
         throw error;
       }
     },
+    async position() {
+      // One file, one truth: any number that grows.
+      return Math.round((performance.timeOrigin + performance.now()) * 1000).toString(16).padStart(16, '0');
+    },
     async ping() {
       // Reads the file, unlike SELECT 1: a database on a lost disk does not pass.
       run(() => prepared('SELECT count(*) AS tables FROM sqlite_master').all());

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { latest } from '../position.js';
 import { PAGE_SIZE } from './validation.js';
 
 const FIELDS = ['make', 'model', 'year', 'price', 'mileage_km', 'fuel', 'transmission', 'city', 'description'];
@@ -18,15 +19,38 @@ const contains = (word) => `%${word.replace(/[\\%_]/g, '\\$&')}%`;
 /** node:sqlite gives objects without a prototype; a plain copy is what callers and tests expect. */
 const plain = (row) => (row ? { ...row } : undefined);
 
-/** Listings in a database (database/index.js). */
+/** Listings in a database (database/index.js), searched where database/reads.js reads, and kept in a cache (cache.js). */
 export class ListingRepository {
   #database;
+  #reads;
+  #cache;
 
-  constructor(database) {
+  constructor(database, reads, cache) {
     this.#database = database;
+    this.#reads = reads;
+    this.#cache = cache;
   }
 
-  async search({ q, make, minPrice, maxPrice, page, sort }) {
+  /** @param {string} seen position (position.js) of what whoever searches has written */
+  async search(filter, seen = '') {
+    const written = await this.#cache.position();
+    const needed = latest(seen, written ?? '');
+    const key = JSON.stringify(filter);
+    const kept = written === undefined ? undefined : await this.#cache.get(needed, key);
+    if (kept) return kept;
+    const found = await this.#reads.run(needed, (database) => this.#find(database, filter));
+    if (written !== undefined) this.#cache.set(needed, key, found);
+    return found;
+  }
+
+  /** The position of what was just written, which from now on everybody sees who has the cache or is told. */
+  async position() {
+    const position = await this.#database.position();
+    await this.#cache.advance(position);
+    return position;
+  }
+
+  async #find(database, { q, make, minPrice, maxPrice, page, sort }) {
     const parameters = [];
     const conditions = [];
     const where = (condition, value) => {
@@ -40,9 +64,9 @@ export class ListingRepository {
     if (maxPrice !== undefined) where('price <= ?', maxPrice);
     const filter = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
 
-    const counted = await this.#database.query(`SELECT count(*) AS total FROM listings ${filter}`, parameters);
+    const counted = await database.query(`SELECT count(*) AS total FROM listings ${filter}`, parameters);
     const { total } = counted.rows[0];
-    const { rows } = await this.#database.query(
+    const { rows } = await database.query(
       `SELECT ${COLUMNS} FROM listings ${filter} ORDER BY ${ORDERS[sort]} LIMIT ${PAGE_SIZE} OFFSET ${(page - 1) * PAGE_SIZE}`,
       parameters,
     );
