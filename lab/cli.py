@@ -74,6 +74,19 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what is added")
     logs.set_defaults(command=_logs)
     _add_faults(commands)
+    text = "how metrics of hosts are made; without options as on AWS"
+    pace = commands.add_parser("metrics", help=text, description=text)
+    pace.add_argument(
+        "--period", type=_factor, default=60.0, metavar="SECONDS", help="between datapoints (default: %(default)s)"
+    )
+    pace.add_argument(
+        "--cpus",
+        type=_factor,
+        default=0.0,
+        metavar="CORES",
+        help="what is 100 %% of a host's CPU (default: the cores of its instance type)",
+    )
+    pace.set_defaults(command=_metrics)
     text = "run SQL in a database's own host, as its superuser, and print the rows"
     psql = commands.add_parser("psql", help=text, description=text)
     psql.add_argument("database", help="database instance identifier")
@@ -109,6 +122,10 @@ def _add_faults(commands: Any) -> None:
     fault = faults.add_parser("database", help=text, description=text)
     fault.add_argument("database", help="database instance identifier")
     fault.set_defaults(command=_fault_database)
+    text = "a zone fails: all its hosts at once, and databases whose primary is there go over to their standby"
+    fault = faults.add_parser("zone", help=text, description=text)
+    fault.add_argument("zone", help="Availability Zone, as us-east-1a")
+    fault.set_defaults(command=_fault_zone)
     text = "the API refuses a share of the signed requests, of hosts too; without options none any more"
     fault = faults.add_parser("api", help=text, description=text)
     fault.add_argument(
@@ -221,6 +238,37 @@ def _fault_database(options: argparse.Namespace) -> None:
     _require_root()
     # All its processes at once, and nobody is told: the lab finds out by itself and brings it back.
     podman.podman("kill", _database_host(options.database))
+
+
+def _fault_zone(options: argparse.Namespace) -> None:
+    _require_root()
+    # It takes half a second to import, and no other command needs it.
+    import boto3
+
+    session: Any = boto3.Session("lab", "lab", region_name=options.zone[:-1])
+    ec2, rds = (session.client(service, endpoint_url=settings.API_URL) for service in ("ec2", "rds"))
+    filters = [{"Name": "availability-zone", "Values": [options.zone]}]
+    reservations = ec2.describe_instances(Filters=filters)["Reservations"]
+    names = [settings.host_name(item["InstanceId"]) for each in reservations for item in each["Instances"]]
+    names += [
+        settings.database_name(item["DBInstanceIdentifier"])
+        for item in rds.describe_db_instances()["DBInstances"]
+        if item.get("AvailabilityZone") == options.zone
+    ]
+    found = podman.containers()
+    lost = [name for name in names if name in found and found[name].state == "running"]
+    if not lost:
+        raise LabError(f"nothing of the lab runs in {options.zone}: `aws ec2 describe-instances` says what is where")
+    podman.podman("kill", *lost)
+    print(f"lost with {options.zone}: {', '.join(name.removeprefix(settings.NAME_PREFIX) for name in lost)}")
+
+
+def _metrics(options: argparse.Namespace) -> None:
+    from lab import metrics
+
+    settings.home().mkdir(parents=True, exist_ok=True)
+    metrics.set_pace(metrics.Pace(options.period, options.cpus))
+    print(f"a datapoint every {options.period:g} s, {options.cpus or 'the cores of its type'} as 100 % of a host's CPU")
 
 
 def _fault_api(options: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from lab.reconcilers.instances import Instances
 from lab.reconcilers.load_balancers import LoadBalancers
 from lab.reconcilers.networks import Networks
 from lab.reconcilers.stand_ins import StandIns
+from lab.reconcilers.target_tracking import TargetTracking
 from lab.reconcilers.waits import Waits
 from lab.state import StateError as StateError
 
@@ -105,7 +106,7 @@ def serve_api_only(port: int, scale: float) -> None:
 
 def make_reconcilers() -> list[Reconciler]:
     """The reconcilers, in the order in which what they make is needed."""
-    return [Networks(), Instances(), Images(), AutoScaling(), LoadBalancers(), Databases()]
+    return [Networks(), Instances(), Images(), AutoScaling(), TargetTracking(), LoadBalancers(), Databases()]
 
 
 def make_services(changed: api.Changed) -> list[Service]:

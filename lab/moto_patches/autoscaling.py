@@ -178,6 +178,7 @@ def create_auto_scaling_group(response: Any) -> Any:
     result = _create_group(response)
     group = response.autoscaling_backend.autoscaling_groups[name]
     group.created_time = utcnow()
+    set_maintenance_policy(group, response._get_param("InstanceMaintenancePolicy"))
     # moto takes 0 for "not given".
     group.health_check_grace_period = response._get_int_param("HealthCheckGracePeriod") or 0
     group.cause = (
@@ -199,12 +200,31 @@ def update_auto_scaling_group(response: Any) -> Any:
     ):
         if (value := response._get_param(parameter)) is not None:
             setattr(group, attribute, value)
+    set_maintenance_policy(group, response._get_param("InstanceMaintenancePolicy"))
     if group.desired_capacity != before:
         group.cause = (
             "a user request update of AutoScalingGroup constraints changing the desired capacity"
             f" from {before} to {group.desired_capacity}."
         )
     return result
+
+
+def set_maintenance_policy(group: Any, wanted: dict[str, Any] | None) -> None:
+    """Record how many instances stay healthy while some are replaced; -1 for both ends that.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstanceMaintenancePolicy.html
+    """
+    if wanted is None:
+        return
+    least, most = (int(wanted.get(f"{name}HealthyPercentage", -1)) for name in ("Min", "Max"))
+    if (least, most) == (-1, -1):
+        group.instance_maintenance_policy = None
+        return
+    if not (0 <= least <= 100 <= most <= 200 and most - least <= 100):
+        raise ValidationError(
+            "MinHealthyPercentage must be 0 to 100, MaxHealthyPercentage 100 to 200, and they differ by at most 100."
+        )
+    group.instance_maintenance_policy = {"MinHealthyPercentage": least, "MaxHealthyPercentage": most}
 
 
 def set_group_capacity(backend: Any, group_name: str, desired_capacity: int | None) -> None:
@@ -428,6 +448,7 @@ def apply() -> None:
     FakeAutoScalingGroup.set_desired_capacity = set_desired_capacity
     FakeAutoScalingGroup.update = update
     FakeAutoScalingGroup.status = None
+    FakeAutoScalingGroup.instance_maintenance_policy = None
     FakeScalingPolicy.__init__ = policy_init
     AutoScalingBackend.set_desired_capacity = set_group_capacity
     AutoScalingBackend.detach_instances = detach_instances

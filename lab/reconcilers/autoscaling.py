@@ -6,6 +6,7 @@ The lifecycle follows https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from typing import Any
@@ -114,9 +115,23 @@ class AutoScaling(Reconciler):
             return None
         if state.doom:
             return str(state.doom)
-        if state.health_status == "Unhealthy" and not api.suspended(group, "ReplaceUnhealthy"):
+        if _is_replaced(group, state) and not self._serves_on(group):
             return f"an instance was taken out of service in response to {state.health_source}."
         return None
+
+    @staticmethod
+    def _serves_on(group: Any) -> bool:
+        """Does the maintenance policy keep an unhealthy instance until its successor is in service?
+
+        https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-maintenance-policy.html
+        """
+        policy = group.instance_maintenance_policy
+        if policy is None:
+            return False
+        serving = [
+            s for s in group.instance_states if s.lifecycle_state == "InService" and s.health_status == "Healthy"
+        ]
+        return len(serving) < math.ceil(int(group.desired_capacity or 0) * int(policy["MinHealthyPercentage"]) / 100)
 
     def _begin_to_leave(self, backend: Any, group: Any, state: Any, cause: str) -> None:
         if state.activity:
@@ -203,7 +218,12 @@ class AutoScaling(Reconciler):
 
     def _keep_number(self, backend: Any, group: Any) -> None:
         counted = [state for state in group.instance_states if state.lifecycle_state in COUNTED]
-        missing = (group.desired_capacity or 0) - len(counted)
+        wanted = group.desired_capacity or 0
+        if group.instance_maintenance_policy:
+            # Successors come before those that they replace go.
+            most = wanted * group.instance_maintenance_policy["MaxHealthyPercentage"] // 100
+            wanted = min(wanted + sum(_is_replaced(group, state) for state in counted), most)
+        missing = wanted - len(counted)
         refresh = instance_refresh.active(group)
         if missing < 0 and refresh and refresh.status in ("InProgress", "RollbackInProgress"):
             # A refresh launches before it terminates.
@@ -252,6 +272,11 @@ class AutoScaling(Reconciler):
         group.instance_states.append(state)
         if refresh := instance_refresh.active(group):
             refresh.launched.add(state.instance_id)
+
+
+def _is_replaced(group: Any, state: Any) -> bool:
+    """Is the instance to make room for a successor?"""
+    return state.health_status == "Unhealthy" and not api.suspended(group, "ReplaceUnhealthy")
 
 
 def _picture(group: Any) -> list[tuple[str, str]]:

@@ -278,6 +278,11 @@ class Databases(Reconciler):
                 self._delete(backend, database)
             case "available" if not self._listens(database):
                 self.log.warning("database %s does not answer: starting it again", database.db_instance_identifier)
+                if database.multi_az:
+                    # The standby takes over, which is in another zone.
+                    zones = [subnet.availability_zone for subnet in database.db_subnet_group._subnets]
+                    left = database.availability_zone
+                    database.availability_zone = next((zone for zone in zones if zone != left), left)
                 # Shown as RDS shows a recovery; the next round brings it back.
                 database.status = "rebooting"
                 self.wake()

@@ -276,3 +276,39 @@ def test_a_policy_is_enabled_and_predicts_nothing(client: Client) -> None:
     policy = group.api.describe_policies()["ScalingPolicies"][0]
     assert policy["Enabled"] is True
     assert "PredictiveScalingConfiguration" not in policy
+
+
+def test_a_maintenance_policy_is_kept_and_ended(group: Group) -> None:
+    def kept() -> Any:
+        return group.api.describe_auto_scaling_groups()["AutoScalingGroups"][0].get("InstanceMaintenancePolicy")
+
+    def ask(least: int, most: int) -> None:
+        policy = {"MinHealthyPercentage": least, "MaxHealthyPercentage": most}
+        group.api.update_auto_scaling_group(AutoScalingGroupName="trial", InstanceMaintenancePolicy=policy)
+
+    assert not kept()
+    ask(100, 200)
+    assert kept() == {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200}
+    group.api.update_auto_scaling_group(AutoScalingGroupName="trial", MaxSize=3)
+    assert kept()
+    with pytest.raises(ClientError):
+        ask(50, 200)
+    ask(-1, -1)
+    assert not kept()
+
+
+def test_with_a_maintenance_policy_a_successor_comes_first(group: Group) -> None:
+    group.api.update_auto_scaling_group(
+        AutoScalingGroupName="trial",
+        InstanceMaintenancePolicy={"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200},
+    )
+    before = ids(group.settle())
+    lost = min(before)
+    group.api.set_instance_health(InstanceId=lost, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False)
+    seen = [ids(group.settle(1)) for _ in range(12)]
+    assert {*before} < {*seen[0]}, "the successor is launched while the other one is there"
+    for members in seen:
+        healthy = {each for each in members if each != lost}
+        assert lost in members or len(healthy) == 2
+        assert len(members) <= 4
+    assert lost not in seen[-1] and len(seen[-1]) == 2
