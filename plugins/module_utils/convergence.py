@@ -58,7 +58,7 @@ VOLATILE: Mapping[str, frozenset[str]] = {
 }
 """By kind, the fields that change without anybody changing the resource, at any depth. Times go from every kind."""
 
-ORDERED = frozenset({"cloudfront:distribution"})
+ORDERED = frozenset({"cloudfront:distribution", "cloudwatch:dashboard"})
 """Kinds in whose lists the order counts. AWS gives the others' lists in any order."""
 
 RUNTIME = frozenset({"ec2:volume", "rds:snapshot"})

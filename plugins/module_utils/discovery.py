@@ -13,6 +13,7 @@ kinds that cannot carry tags, by the marker in their description. Three lists co
 from __future__ import annotations
 
 import copy
+import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -132,7 +133,7 @@ EMPTY: dict[str, Any] = {
     },
     "firewall": {"cloudfront_acl_arn": "", "load_balancer_acl_arn": "", "rules": 0},
     "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": []},
-    "monitoring": {"topic_arn": "", "alarm_names": [], "alarms": []},
+    "monitoring": {"topic_arn": "", "alarm_names": [], "alarms": [], "dashboard": ""},
     "maintenance": NOT_ON,
     "resources": [],
     "foreign": [],
@@ -539,6 +540,18 @@ def _alarms(aws: Aws) -> Iterator[Resource]:
         yield Resource("cloudwatch:alarm", item["AlarmName"], item["AlarmArn"], tags, False, item)
 
 
+def _dashboards(aws: Aws) -> Iterator[Resource]:
+    """Read our dashboard, a text in which names the owner, for it can carry no tags."""
+    cloudwatch, environment = aws.clients["cloudwatch"], aws.environment
+    name = environment.name_prefix
+    for item in pages(cloudwatch, "list_dashboards", "DashboardEntries", DashboardNamePrefix=name):
+        if item["DashboardName"] == name:
+            body = json.loads(cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"])
+            texts = [widget.get("properties", {}).get("markdown") for widget in body.get("widgets", [])]
+            tags = {**environment.tags, LAYER_TAG: "monitoring"} if environment.marker in texts else {}
+            yield Resource("cloudwatch:dashboard", name, item["DashboardArn"], tags, True, {"Body": body})
+
+
 def _topics(aws: Aws) -> Iterator[Resource]:
     sns, prefix = aws.clients["sns"], aws.environment.name_prefix
     for item in pages(sns, "list_topics", "Topics"):
@@ -658,6 +671,8 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
         _ec2("natgateway", "describe_nat_gateways", "NatGateways", "NatGatewayId", ("deleted",)),
     ),
     ("arn:*:s3:::*-images-*", _bucket("images")),
+    # The tagging API knows no dashboards.
+    ("arn:*:cloudwatch::*:dashboard/*", _dashboards),
     ("arn:*:wafv2:*:global/webacl/*", _web_acls("CLOUDFRONT")),
     ("arn:*:wafv2:*:regional/webacl/*", _web_acls("REGIONAL")),
     ("arn:*:rds:*:pg:*", _parameter_groups),
@@ -859,6 +874,7 @@ def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) ->
     topics = ours.get("sns:topic", [])
     stack["monitoring"].update(
         topic_arn=topics[0].arn if topics else "",
+        dashboard=next((resource.id for resource in ours.get("cloudwatch:dashboard", [])), ""),
         alarm_names=sorted(resource.id for resource in ours.get("cloudwatch:alarm", [])),
         alarms=[
             {

@@ -435,7 +435,7 @@ _NAMES = (
     "domain_name",
     "name",
 )
-_OTHER_NAMES = ("zone", "version", "prefix", "service", "instance_ids", "image_id")
+_OTHER_NAMES = ("zone", "version", "prefix", "service", "instance_ids", "image_id", "log_group_name")
 
 #: What people call what a module keeps.
 KINDS = {
@@ -449,6 +449,8 @@ KINDS = {
     "cloudfront_function": "CloudFront function",
     "cloudfront_origin_access_control": "origin access control",
     "cloudwatch_alarms": "alarm",
+    "cloudwatch_dashboard": "dashboard",
+    "cloudwatchlogs_log_group": "log group",
     "ec2_ami": "image",
     "ec2_eip": "elastic IP",
     "ec2_instance": "instance",

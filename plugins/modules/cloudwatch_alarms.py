@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible.module_utils.ownership import foreign, owned_by
@@ -42,6 +42,13 @@ options:
         type: str
         choices: [Average, Maximum, Minimum, Sum, SampleCount]
         default: Average
+      percentile: {description: "Percentile instead of the statistic, as C(p95).", type: str, default: ""}
+      each:
+        description: Makes an alarm for each value of one more dimension, which ends its name (without the prefix).
+        type: dict
+        suboptions:
+          dimension: {description: Name of the dimension., type: str, required: true}
+          values: {description: Its values. None makes no alarm., type: list, elements: str, required: true}
       comparison:
         description: How the value is compared with the threshold.
         type: str
@@ -101,6 +108,17 @@ DELETE_AT_ONCE = 100
 """DeleteAlarms takes at most 100 names (CloudWatch API reference)."""
 
 
+def expanded(prefix: str, option: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the alarm of an option, or one for each value of its dimension."""
+    each = option["each"]
+    if each is None:
+        yield dict(option)
+        return
+    for value in each["values"]:
+        name = f"{option['name']}-{value.removeprefix(prefix)}"
+        yield {**option, "name": name, "dimensions": {**option["dimensions"], each["dimension"]: value}}
+
+
 def wanted_alarm(prefix: str, option: Mapping[str, Any]) -> dict[str, Any]:
     """Translate one of the option alarms to what PutMetricAlarm takes and DescribeAlarms shows."""
     return {
@@ -110,7 +128,7 @@ def wanted_alarm(prefix: str, option: Mapping[str, Any]) -> dict[str, Any]:
         "Namespace": option["namespace"],
         "MetricName": option["metric"],
         "Dimensions": [{"Name": name, "Value": str(value)} for name, value in sorted(option["dimensions"].items())],
-        "Statistic": option["statistic"],
+        **({"ExtendedStatistic": option["percentile"]} if option["percentile"] else {"Statistic": option["statistic"]}),
         "ComparisonOperator": option["comparison"],
         "Threshold": option["threshold"],
         "Period": option["period"],
@@ -142,7 +160,8 @@ def existing_alarms(client: Any, prefix: str) -> dict[str, dict[str, Any]]:
 def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     """Bring the set of alarms to the list."""
     prefix, tags = module.params["prefix"], module.params["tags"]
-    wanted = {alarm["AlarmName"]: alarm for alarm in (wanted_alarm(prefix, each) for each in module.params["alarms"])}
+    options = (option for each in module.params["alarms"] for option in expanded(prefix, each))
+    wanted = {alarm["AlarmName"]: alarm for alarm in (wanted_alarm(prefix, option) for option in options)}
     existing = existing_alarms(client, prefix)
     for name in wanted.keys() & existing.keys():
         if not owned_by(existing[name]["Tags"], tags):
@@ -196,6 +215,14 @@ def main() -> None:
             "type": "str",
             "choices": ["Average", "Maximum", "Minimum", "Sum", "SampleCount"],
             "default": "Average",
+        },
+        "percentile": {"type": "str", "default": ""},
+        "each": {
+            "type": "dict",
+            "options": {
+                "dimension": {"type": "str", "required": True},
+                "values": {"type": "list", "elements": "str", "required": True},
+            },
         },
         "comparison": {
             "type": "str",

@@ -57,6 +57,7 @@ options:
           - key_pair
           - launch_template
           - load_balancer
+          - log_group
           - route_table
           - s3_bucket
           - secret
@@ -312,6 +313,15 @@ def find_sns_topic(client: Any, query: Query) -> Iterable[Finding]:
                 yield finding(item, query.name, arn, arn, tags)
 
 
+def find_log_group(client: Any, query: Query) -> Iterable[Finding]:
+    """Find a log group by its name."""
+    for page in client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=query.name):
+        for item in page["logGroups"]:
+            if item["logGroupName"] == query.name:
+                arn = item["arn"].removesuffix(":*")
+                yield finding(item, query.name, query.name, arn, client.list_tags_for_resource(resourceArn=arn)["tags"])
+
+
 def find_iam_role(client: Any, query: Query) -> Iterable[Finding]:
     """Find an IAM role by its name."""
     role = client.get_role(RoleName=query.name)["Role"]
@@ -475,6 +485,12 @@ TYPES: dict[str, tuple[str, Finder, str, str]] = {
         )
         for scope in ("cloudfront", "regional")
     },
+    "log_group": (
+        "logs",
+        find_log_group,
+        "log group",
+        "aws logs tag-resource --resource-arn {arn} --tags {plain_tags}",
+    ),
     "sns_topic": (
         "sns",
         find_sns_topic,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import boto3
@@ -109,7 +110,7 @@ def test_small_tiers_pay_nothing_for_what_larger_ones_have() -> None:
     }
     assert (services, calls) == asked("basic") == asked("minimal")
     more = asked("full")[1] - calls
-    assert {"DescribeNatGateways", "DescribeDBParameterGroups", "ListWebACLs"} <= more
+    assert {"DescribeNatGateways", "DescribeDBParameterGroups", "ListWebACLs", "ListDashboards"} <= more
 
 
 def test_larger_tiers_and_what_is_left_of_them_are_read_whatever_the_run_is_told() -> None:
@@ -190,14 +191,17 @@ def test_web_acls_and_the_bucket_of_images_of_a_larger_tier() -> None:
         )["Summary"]["ARN"]
         for scope in ("CLOUDFRONT", "REGIONAL")
     }
+    body = {"widgets": [{"type": "text", "properties": {"markdown": "vahana:app=vahanhelp vahana:env=prod"}}]}
+    boto3.client("cloudwatch").put_dashboard(DashboardName="vahanhelp-prod", DashboardBody=json.dumps(body))
     stack = discover(PROD, tier="full")
+    assert stack["monitoring"]["dashboard"] == "vahanhelp-prod"
     assert stack["firewall"] == {
         "cloudfront_acl_arn": arns["CLOUDFRONT"],
         "load_balancer_acl_arn": arns["REGIONAL"],
         "rules": 2,
     }
     assert stack["storage"]["images_bucket_domain"] == "vahanhelp-prod-images-123456789012.s3.us-east-1.amazonaws.com"
-    assert [entry["service"] for entry in stack["resources"]] == ["s3", "wafv2", "wafv2"]
+    assert [entry["service"] for entry in stack["resources"]] == ["cloudwatch", "s3", "wafv2", "wafv2"]
 
 
 def found(kind: str, tags: dict[str, str], **description: Any) -> Resource:

@@ -48,6 +48,20 @@ def test_sets_them_once(alarms: Run) -> None:
     assert not alarms(CPU, DISK, check=True)["changed"]
 
 
+def test_percentiles_and_an_alarm_for_each_value(alarms: Run) -> None:
+    each = {"dimension": "QueueName", "values": ["cars-prod-email", "cars-prod-sms"]}
+    age = {**CPU, "name": "age", "dimensions": {}, "percentile": "p95", "each": each}
+    made = alarms(age)
+    assert made["names"] == names() == ["cars-prod-age-email", "cars-prod-age-sms"]
+    alarm = boto3.client("cloudwatch").describe_alarms(AlarmNames=["cars-prod-age-sms"])["MetricAlarms"][0]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "cars-prod-sms"}]
+    assert (alarm["ExtendedStatistic"], alarm.get("Statistic")) == ("p95", None)
+    assert not alarms(age)["changed"]
+    # Back to a statistic of all.
+    assert alarms({**age, "percentile": ""})["changed"]
+    assert alarms({**age, "each": {**each, "values": []}})["names"] == []
+
+
 def test_changes_one_and_tells_which(alarms: Run) -> None:
     alarms(CPU, DISK)
     changed = alarms({**CPU, "threshold": 90, "actions": ["arn:aws:sns:us-east-1:1:x"]}, DISK)
