@@ -1,4 +1,4 @@
-"""The command `lab`: a local AWS whose instances, load balancers and databases are real."""
+"""The command `lab`: a local AWS whose instances, load balancers, databases and caches are real."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from lab import api, api_faults, image, machine, podman, process, settings
+from lab import api, api_faults, image, losses, machine, podman, process, settings
 
 START_SECONDS = 60
 STOP_SECONDS = 60
@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_faults(commands: Any) -> None:
-    text = "break a host, a database or the API as the world does"
+    text = "break a host, a database, a cache or the API as the world does"
     faults = commands.add_parser("fault", help=text, description=text).add_subparsers(required=True, metavar="kind")
     for kind, text in HOST_FAULTS.items():
         fault = faults.add_parser(kind, help=text, description=text)
@@ -120,12 +120,18 @@ def _add_faults(commands: Any) -> None:
         fault.set_defaults(command=_fault, kind=kind)
     text = "the database crashes: connections break, and it is back by itself after a few seconds"
     fault = faults.add_parser("database", help=text, description=text)
-    fault.add_argument("database", help="database instance identifier")
+    fault.add_argument("database", help="identifier of a database instance or a read replica")
+    _add_loss(fault)
     fault.set_defaults(command=_fault_database)
     text = "a zone fails: all its hosts at once, and databases whose primary is there go over to their standby"
     fault = faults.add_parser("zone", help=text, description=text)
     fault.add_argument("zone", help="Availability Zone, as us-east-1a")
     fault.set_defaults(command=_fault_zone)
+    text = "a node of a cache is lost with all that is in it; a replica takes over, or it is back after a few seconds"
+    fault = faults.add_parser("cache", help=text, description=text)
+    fault.add_argument("node", help="cache cluster identifier, as vahanhelp-prod-001")
+    _add_loss(fault)
+    fault.set_defaults(command=_fault_cache)
     text = "the API refuses a share of the signed requests, of hosts too; without options none any more"
     fault = faults.add_parser("api", help=text, description=text)
     fault.add_argument(
@@ -141,6 +147,17 @@ def _add_faults(commands: Any) -> None:
         "--port", type=int, default=settings.API_PORT, help="of `lab serve --api-only` (default: %(default)s)"
     )
     fault.set_defaults(command=_fault_api)
+
+
+def _add_loss(fault: argparse.ArgumentParser) -> None:
+    fault.add_argument(
+        "--for",
+        dest="seconds",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="stay lost for so long (default: until it is noticed)",
+    )
 
 
 def _add_times(command: argparse.ArgumentParser) -> None:
@@ -199,7 +216,8 @@ def _status(options: argparse.Namespace) -> None:
     print(f"the lab runs (pid {pid}, {_resident(pid):.0f} MiB)")
     print(_addresses())
     if os.geteuid() == 0:
-        kinds = Counter(each.labels.get("vahana.kind", "other") for each in podman.containers().values())
+        every = [each.labels for each in podman.containers().values()]
+        kinds = Counter(each.get("vahana.kind") or each.get("vahana-service", "other") for each in every)
         found = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "none"
         print(f"containers  {found}")
 
@@ -236,8 +254,21 @@ def _process_of(name: str) -> int:
 
 def _fault_database(options: argparse.Namespace) -> None:
     _require_root()
+    _lose(_database_host(options.database), options.seconds)
+
+
+def _fault_cache(options: argparse.Namespace) -> None:
+    _require_root()
+    name = settings.cache_name(options.node)
+    if name not in podman.containers():
+        raise LabError(f"there is no cache node {options.node} in the lab")
+    _lose(name, options.seconds)
+
+
+def _lose(container: str, seconds: float) -> None:
+    losses.hold(container, seconds)
     # All its processes at once, and nobody is told: the lab finds out by itself and brings it back.
-    podman.podman("kill", _database_host(options.database))
+    podman.podman("kill", container)
 
 
 def _fault_zone(options: argparse.Namespace) -> None:

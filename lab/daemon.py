@@ -13,6 +13,7 @@ from lab.dns import Resolver
 from lab.frontdoor import FrontDoor
 from lab.reconcilers.autoscaling import AutoScaling
 from lab.reconcilers.base import Reconciler
+from lab.reconcilers.caches import Caches
 from lab.reconcilers.databases import Databases
 from lab.reconcilers.images import Images
 from lab.reconcilers.instances import Instances
@@ -106,7 +107,16 @@ def serve_api_only(port: int, scale: float) -> None:
 
 def make_reconcilers() -> list[Reconciler]:
     """The reconcilers, in the order in which what they make is needed."""
-    return [Networks(), Instances(), Images(), AutoScaling(), TargetTracking(), LoadBalancers(), Databases()]
+    return [
+        Networks(),
+        Instances(),
+        Images(),
+        AutoScaling(),
+        TargetTracking(),
+        LoadBalancers(),
+        Databases(),
+        Caches(),
+    ]
 
 
 def make_services(changed: api.Changed) -> list[Service]:

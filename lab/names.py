@@ -13,7 +13,7 @@ from moto.route53.models import route53_backends
 
 from lab import settings
 from lab.moto_patches.route53 import find_records, owning_zone
-from lab.reconcilers import databases, load_balancers
+from lab.reconcilers import caches, databases, load_balancers
 
 AWS_SUFFIXES = (".amazonaws.com", ".cloudfront.net", ".ec2.internal", ".compute.internal")
 """Names under these are the lab's to answer, known or not: none of them may lead out of the machine."""
@@ -101,6 +101,8 @@ def _of_aws(name: str) -> Iterator[str]:
             and (found := databases.address(database))
         ):
             yield found
+    if name.endswith(".cache.amazonaws.com"):
+        yield from caches.addresses_of(name)
     if name.endswith(".cloudfront.net"):
         for distribution in list(cloudfront_backends[settings.ACCOUNT_ID]["aws"].distributions.values()):
             if distribution.domain_name == name:

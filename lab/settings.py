@@ -39,7 +39,7 @@ NAME_PREFIX = "vahana-"
 HOST_IMAGE = "localhost/vahana-lab/debian:13"
 """What Debian's AMI is to EC2: systemd, sshd, cloud-init, the user admin."""
 SERVICE_IMAGE = "localhost/vahana-lab/service:13"
-"""HOST_IMAGE with PostgreSQL 17 and HAProxy, for what AWS runs as a service."""
+"""HOST_IMAGE with PostgreSQL 17, Valkey 8 and HAProxy, for what AWS runs as a service."""
 
 AMI_REPOSITORY = "localhost/vahana-lab/ami"
 """Images made from instances, tagged with their AMI's id."""
@@ -53,6 +53,11 @@ def host_name(instance_id: str) -> str:
 def database_name(identifier: str) -> str:
     """Name of a database instance's container."""
     return f"{NAME_PREFIX}db-{identifier}"
+
+
+def cache_name(node: str) -> str:
+    """Name of a cache node's container."""
+    return f"{NAME_PREFIX}cache-{node}"
 
 
 def home() -> Path:

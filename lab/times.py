@@ -38,6 +38,9 @@ TIMES = {
     "database stop": Duration(300, "typical: 3 to 8 min"),
     "database delete": Duration(300, "typical: with a final snapshot of a small database, 4 to 8 min"),
     "database snapshot": Duration(120, "typical: small database, 1.5 to 4 min"),
+    "cache create": Duration(360, "typical: one node of cache.t3.micro, 4 to 8 min"),
+    "cache modify": Duration(180, "typical: a change of settings or replicas, 1 to 10 min"),
+    "cache delete": Duration(240, "typical: without a snapshot, 3 to 6 min"),
     "distribution deploy": Duration(240, "typical: InProgress → Deployed, create or update, 3 to 6 min"),
     "certificate": Duration(120, "typical: once its DNS record can be found, 1 to 5 min (AWS: up to 30)"),
 }

@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 from moto.ec2.models import ec2_backends
 from moto.rds.models import rds_backends
 
-from lab import interfaces, podman, settings, times
+from lab import interfaces, losses, podman, settings, times
 from lab.moto_patches import rds
 from lab.reconcilers.base import Reconciler
 
@@ -276,7 +276,7 @@ class Databases(Reconciler):
                 database.status = "stopped"
             case "deleting" if times.over("database delete", database.dbi_resource_id):
                 self._delete(backend, database)
-            case "available" if not self._listens(database):
+            case "available" if not self._listens(database) and not losses.holds(name):
                 self.log.warning("database %s does not answer: starting it again", database.db_instance_identifier)
                 if database.multi_az:
                     # The standby takes over, which is in another zone.

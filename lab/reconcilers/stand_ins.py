@@ -13,9 +13,9 @@ from moto.ec2.models import ec2_backends
 from moto.rds.models import rds_backends
 
 from lab import interfaces, settings, times
-from lab.moto_patches import autoscaling, ec2, ec2_connect, elbv2, rds
+from lab.moto_patches import autoscaling, ec2, ec2_connect, elasticache, elbv2, rds
 from lab.moto_patches.ec2 import State
-from lab.reconcilers import databases, load_balancers
+from lab.reconcilers import caches, databases, load_balancers
 from lab.reconcilers.autoscaling import AutoScaling
 from lab.reconcilers.base import Reconciler
 from lab.reconcilers.waits import Waits
@@ -41,6 +41,7 @@ class StandIns(Reconciler):
         self._moved = False
         ec2.follow(False)
         rds.follow(True)
+        elasticache.follow(True)
         elbv2.follow(self._measure)
         ec2_connect.TRANSITION = datetime.timedelta()
 
@@ -49,6 +50,7 @@ class StandIns(Reconciler):
         super().close()
         ec2.follow(True)
         rds.follow(False)
+        elasticache.follow(False)
         elbv2.follow(None)
         self._waits.close()
 
@@ -64,6 +66,7 @@ class StandIns(Reconciler):
                     self._hooks,
                     self._groups.reconcile,
                     self._databases,
+                    self._caches,
                     self._waits.reconcile,
                 ):
                     step()
@@ -142,6 +145,24 @@ class StandIns(Reconciler):
                         if _booted(state.instance) or state.lifecycle_state == "Terminating:Wait":
                             faults = [tag["value"] for tag in state.instance.get_tags() if tag["key"] == FAULT_TAG]
                             action.result = action.result or ("ABANDON" if "abandon" in faults else "CONTINUE")
+
+    # Caches -----------------------------------------------------------------------------------------------------------
+
+    def _caches(self) -> None:
+        for backend, group in list(elasticache.groups()):
+            before = group.status
+            match before:
+                case "creating" | "modifying":
+                    for number in range(1, group.nodes + 1):
+                        caches.ensure_interface(backend, group, number)
+                    caches.release(group, beyond=group.nodes)
+                    if times.over("cache create" if before == "creating" else "cache modify", group.arn):
+                        group.status = "available"
+                        self._note()
+                case "deleting" if times.over("cache delete", group.arn):
+                    caches.release(group)
+                    elasticache.forget(backend, group)
+                    self._note()
 
     # Databases --------------------------------------------------------------------------------------------------------
 

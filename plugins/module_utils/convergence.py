@@ -43,6 +43,8 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "ec2:vpc-endpoint": "State",
         "elasticloadbalancing:loadbalancer": "State",
         "elasticloadbalancing:targetgroup": "Targets",
+        # Which node is written to changes when another one takes over.
+        "elasticache:replicationgroup": "Status CurrentRole PendingModifiedValues",
         "iam:role": "RoleLastUsed",
         "iam:instance-profile": "RoleLastUsed",
         "logs:log-group": "storedBytes",
@@ -72,6 +74,9 @@ MAINTENANCE_TAG = "vahana:maintenance"
 
 PROJECT = ("site.yml", "ansible.cfg", "uv.lock", "group_vars", "playbooks", "plugins", "roles")
 """The parts of the project that decide what a run does."""
+
+SETTLED_CACHE = frozenset({"available", "snapshotting"})
+"""States in which a cache serves: DescribeReplicationGroups, "Status"."""
 
 SETTLED_DATABASE = frozenset(
     {"available", "backing-up", "storage-optimization", "configuring-log-exports", "configuring-enhanced-monitoring"}
@@ -215,6 +220,9 @@ def unsettled(stack: Mapping[str, Any]) -> list[str]:
     replica = database["replica"]
     if replica["status"] and replica["status"] not in SETTLED_DATABASE:
         reasons.append(f"the read replica {replica['identifier']} is {replica['status']}")
+    cache = stack["cache"]
+    if cache["status"] and cache["status"] not in SETTLED_CACHE:
+        reasons.append(f"the cache {cache['identifier']} is {cache['status']}")
     if len(compute["instances"]) < int(compute["desired_capacity"] or 1):
         reasons.append(f"{len(compute['instances'])} of {compute['desired_capacity'] or 1} instances run")
     for instance in compute["instances"]:

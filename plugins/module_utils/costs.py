@@ -75,6 +75,10 @@ def _firewall(rules: int) -> list[Demand]:
     return [Demand("web acl", 2, "web ACL"), Demand("web acl rule", rules, "web ACL rule")]
 
 
+def _cache(node_type: str, nodes: int) -> Demand:
+    return Demand(f"valkey {node_type}", nodes, f"Valkey {node_type}")
+
+
 def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
     """Return what a tier's data (``group_vars/tier_<name>.yml``) asks for, at its smallest number of instances."""
     layers = tier["layers"]
@@ -93,9 +97,11 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
         demands += _database(str(tier["database_instance_class"]), storage, bool(tier["database_multi_az"]))
         if tier.get("database_read_replica"):
             demands += _database(str(tier["database_instance_class"]), storage, multi_az=False)
-    demands.append(Demand("secret", 2 if "database" in layers else 1, "secret"))
     if "firewall" in layers:
         demands += _firewall(FIREWALL_RULES)
+    if "cache" in layers:
+        demands.append(_cache(str(tier["cache_node_type"]), 1 + int(tier.get("cache_replicas", 0))))
+    demands.append(Demand("secret", 1 + ("database" in layers) + ("cache" in layers), "secret"))
     demands.append(Demand("hosted zone", 1 if "dns" in layers else 0, "hosted zone"))
     return demands
 
@@ -124,6 +130,9 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
     replica = database["replica"]
     if replica["identifier"]:
         demands += _database(str(replica["instance_class"]), float(replica["allocated_storage"] or 0), multi_az=False)
+    cache = stack["cache"]
+    if cache["identifier"]:
+        demands.append(_cache(str(cache["node_type"]), int(cache["nodes"])))
     owned = [f"{entry['service']}:{entry['type']}" for entry in stack["resources"]]
     demands.append(Demand("secret", owned.count("secretsmanager:secret"), "secret"))
     demands.append(Demand("alarm", owned.count("cloudwatch:alarm"), "alarm"))
@@ -144,7 +153,12 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
     least, most = (int(wanted["compute_min_size"]), int(wanted["compute_max_size"])) if group else (1, 1)
     count = min(max(len(stack["compute"]["instances"]), least), most)
     owned = [entry for entry in stack["resources"] if entry["service"] != "secretsmanager"]
-    secrets = 2 if "database" in layers else 1
+    secrets = 1 + ("database" in layers) + ("cache" in layers)
+    cache = {
+        "identifier": "planned",
+        "node_type": wanted["cache_node_type"],
+        "nodes": 1 + int(wanted["cache_replicas"]),
+    }
     database = {
         "identifier": "planned",
         "instance_class": wanted["database_instance_class"],
@@ -164,6 +178,7 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
             "network": {"public_subnet_ids": wanted["network_public_subnet_cidrs"]},
             "database": database if "database" in layers else stack["database"],
             "firewall": {"rules": stack["firewall"]["rules"] or (FIREWALL_RULES if "firewall" in layers else 0)},
+            "cache": cache if "cache" in layers else stack["cache"],
             "resources": [*owned, *[{"service": "secretsmanager", "type": "secret"}] * secrets],
         },
         volume_gb,

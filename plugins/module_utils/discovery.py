@@ -101,6 +101,17 @@ EMPTY: dict[str, Any] = {
             "allocated_storage": "",
         },
     },
+    "cache": {
+        "identifier": "",
+        "arn": "",
+        "status": "",
+        "address": "",
+        "port": "",
+        "node_type": "",
+        "nodes": "",
+        "engine_version": "",
+        "members": [],
+    },
     "load_balancer": {
         "arn": "",
         "name": "",
@@ -416,6 +427,31 @@ def _database_snapshots(aws: Aws) -> Iterator[Resource]:
         yield Resource("rds:snapshot", item["DBSnapshotIdentifier"], item["DBSnapshotArn"], tags, False, item)
 
 
+def _caches(aws: Aws) -> Iterator[Resource]:
+    cache, name = aws.clients["elasticache"], aws.environment.name_prefix
+
+    def tags(arn: str) -> dict[str, str]:
+        return tags_of(cache.list_tags_for_resource(ResourceName=arn)["TagList"])
+
+    try:
+        for item in cache.describe_cache_subnet_groups(CacheSubnetGroupName=name)["CacheSubnetGroups"]:
+            yield Resource("elasticache:subnetgroup", name, item["ARN"], tags(item["ARN"]), True, item)
+    except cache.exceptions.CacheSubnetGroupNotFoundFault:
+        pass
+    try:
+        groups = cache.describe_replication_groups(ReplicationGroupId=name)["ReplicationGroups"]
+    except cache.exceptions.ReplicationGroupNotFoundFault:
+        return
+    for item in groups:
+        # What a node alone says is the same for all of them.
+        nodes = cache.describe_cache_clusters(CacheClusterId=item["MemberClusters"][0])["CacheClusters"]
+        node = {key: nodes[0].get(key) for key in ("EngineVersion", "SecurityGroups", "CacheSubnetGroupName")}
+        # One that is going answers no questions about its tags.
+        going = item["Status"] == "deleting"
+        owner = dict(aws.environment.tags) if going else tags(item["ARN"])
+        yield Resource("elasticache:replicationgroup", name, item["ARN"], owner, True, {**item, **node})
+
+
 def _load_balancer(aws: Aws) -> Iterator[Resource]:
     elb, name = aws.clients["elbv2"], aws.environment.name_prefix
     found: list[tuple[str, str, dict[str, Any]]] = []
@@ -676,6 +712,7 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
     ("arn:*:wafv2:*:global/webacl/*", _web_acls("CLOUDFRONT")),
     ("arn:*:wafv2:*:regional/webacl/*", _web_acls("REGIONAL")),
     ("arn:*:rds:*:pg:*", _parameter_groups),
+    ("arn:*:elasticache:*", _caches),
 )
 
 #: Kinds that READERS and MORE_READERS list themselves. Instances that ended and secrets that await their deletion stay
@@ -702,6 +739,8 @@ LISTED = frozenset(
         *(f"iam:{kind}" for kind in ("role", "instance-profile")),
         *(f"elasticloadbalancing:{kind}" for kind in ("loadbalancer", "targetgroup", "listener", "listener-rule")),
         *(f"rds:{kind}" for kind in ("db", "pg", "subgrp", "snapshot")),
+        # Nodes and their snapshots come and go with the group.
+        *(f"elasticache:{kind}" for kind in ("replicationgroup", "subnetgroup", "cluster", "snapshot")),
         "secretsmanager:secret",
         "ssm:parameter",
         "s3:bucket",
@@ -941,7 +980,7 @@ def _replica(ours: Found, source: str) -> Mapping[str, Any]:
 
 
 def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
-    """Fill in the database and the load balancer."""
+    """Fill in the database, the cache and the load balancer."""
     balancer, targets = (
         _one(ours, kind) for kind in ("elasticloadbalancing:loadbalancer", "elasticloadbalancing:targetgroup")
     )
@@ -970,6 +1009,19 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
             "instance_class": replica.get("DBInstanceClass", ""),
             "allocated_storage": replica.get("AllocatedStorage", ""),
         },
+    )
+    cache = _one(ours, "elasticache:replicationgroup")
+    written = next((group.get("PrimaryEndpoint") or {} for group in cache.get("NodeGroups", [])), {})
+    stack["cache"].update(
+        identifier=cache.get("ReplicationGroupId", ""),
+        arn=cache.get("ARN", ""),
+        status=cache.get("Status", ""),
+        address=written.get("Address", ""),
+        port=written.get("Port", ""),
+        node_type=cache.get("CacheNodeType", ""),
+        nodes=len(cache["MemberClusters"]) if cache else "",
+        engine_version=cache.get("EngineVersion", ""),
+        members=list(cache.get("MemberClusters", [])),
     )
     stack["load_balancer"].update(
         arn=balancer.get("LoadBalancerArn", ""),

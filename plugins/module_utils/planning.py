@@ -466,6 +466,7 @@ KINDS = {
     "elb_application_lb": "load balancer",
     "elb_target": "target",
     "elb_target_group": "target group",
+    "elasticache_replication_group": "cache",
     "iam_instance_profile": "instance profile",
     "iam_policy": "policy",
     "iam_role": "role",
@@ -538,6 +539,9 @@ RESULTS: dict[str, Callable[[Arguments, Known], Object]] = {
         "canonical_hosted_zone_id": known.field("CanonicalHostedZoneId"),
     },
     "elb_target_group": lambda a, known: {"target_group_arn": known.field("TargetGroupArn")},
+    "elasticache_replication_group": lambda a, known: {
+        "replication_group": {"address": known.field("Address"), "arn": known.field("ARN")}
+    },
     "iam_instance_profile": lambda a, known: {
         "iam_instance_profile": {"instance_profile_name": known.name(a["name"]), "arn": known.field("Arn")}
     },

@@ -180,6 +180,10 @@ def _data(stack: Mapping[str, Any]) -> list[str]:
     if replica["identifier"]:
         kind = f"read replica, {replica['instance_class']}, {replica['status']}"
         lines.append(_line("", f"{replica['identifier']} {kind}"))
+    cache = stack["cache"]
+    if cache["identifier"]:
+        kind = f"Valkey {cache['engine_version']} {cache['nodes']} x {cache['node_type']}"
+        lines.append(_line("cache", f"{cache['identifier']} {kind}, {cache['status']}"))
     return lines
 
 

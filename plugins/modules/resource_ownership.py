@@ -43,6 +43,7 @@ options:
         required: true
         choices:
           - auto_scaling_group
+          - cache_subnet_group
           - db_instance
           - db_parameter_group
           - db_snapshot
@@ -58,6 +59,7 @@ options:
           - launch_template
           - load_balancer
           - log_group
+          - replication_group
           - route_table
           - s3_bucket
           - secret
@@ -408,6 +410,24 @@ def find_db_parameter_group(client: Any, query: Query) -> Iterable[Finding]:
         yield finding(item, query.name, item["DBParameterGroupName"], arn, tags)
 
 
+def find_replication_group(client: Any, query: Query) -> Iterable[Finding]:
+    """Find a cache by its name. One that is being deleted answers no questions about its tags: it is nobody's."""
+    for item in client.describe_replication_groups(ReplicationGroupId=query.name)["ReplicationGroups"]:
+        if item["Status"] != "deleting":
+            yield finding(item, query.name, item["ReplicationGroupId"], item["ARN"], elasticache_tags(client, item))
+
+
+def find_cache_subnet_group(client: Any, query: Query) -> Iterable[Finding]:
+    """Find a cache's subnet group by its name."""
+    for item in client.describe_cache_subnet_groups(CacheSubnetGroupName=query.name)["CacheSubnetGroups"]:
+        yield finding(item, query.name, item["CacheSubnetGroupName"], item["ARN"], elasticache_tags(client, item))
+
+
+def elasticache_tags(client: Any, item: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a cache or its subnet group."""
+    return dict(boto3_tag_list_to_ansible_dict(client.list_tags_for_resource(ResourceName=item["ARN"])["TagList"]))
+
+
 Finder = Callable[[Any, Query], Iterable[Finding]]
 
 # type: (service, finder, the words for it in a message, the command that adopts it)
@@ -438,6 +458,18 @@ TYPES: dict[str, tuple[str, Finder, str, str]] = {
             ("db_parameter_group", find_db_parameter_group, "database parameter group"),
             ("db_snapshot", find_db_snapshot, "database snapshot"),
             ("db_subnet_group", find_db_subnet_group, "database subnet group"),
+        )
+    },
+    **{
+        name: (
+            "elasticache",
+            finder,
+            words,
+            "aws elasticache add-tags-to-resource --resource-name {arn} --tags {iam_tags}",
+        )
+        for name, finder, words in (
+            ("replication_group", find_replication_group, "cache"),
+            ("cache_subnet_group", find_cache_subnet_group, "cache subnet group"),
         )
     },
     **{
@@ -505,6 +537,7 @@ NOT_FOUND = frozenset(
         "NoSuchBucket",
         "NoSuchEntity",
         "ResourceNotFoundException",
+        "CacheSubnetGroupNotFoundFault",
         "DBInstanceNotFound",
         "DBInstanceNotFoundFault",
         "DBParameterGroupNotFound",
@@ -512,6 +545,7 @@ NOT_FOUND = frozenset(
         "InvalidKeyPair.NotFound",
         "InvalidLaunchTemplateName.NotFoundException",
         "LoadBalancerNotFound",
+        "ReplicationGroupNotFoundFault",
         "TargetGroupNotFound",
     }
 )

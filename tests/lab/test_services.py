@@ -478,9 +478,10 @@ def test_life_of_a_database(aws: Clients, site: Site) -> None:
     try:
         endpoint = create_database(aws, site)
         use_database(aws, endpoint)
+        follow_and_promote(aws, endpoint)
         snapshot_and_restore(aws)
     finally:
-        for name in ("services", "services-restored"):
+        for name in ("services-replica", "services", "services-restored"):
             if instance_status(aws, name) not in {"gone", "deleting"}:
                 rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
             until(lambda: instance_status(aws, name) == "gone")  # noqa: B023
@@ -532,6 +533,35 @@ def use_database(aws: Clients, endpoint: str) -> None:
     until(lambda: instance_status(aws, "services") == "available")
 
 
+def follow_and_promote(aws: Clients, endpoint: str) -> None:
+    """A read replica: what is written comes to it, it takes no writes, survives a crash, and goes on alone."""
+    rds, name = aws("rds"), "services-replica"
+    rds.create_db_instance_read_replica(DBInstanceIdentifier=name, SourceDBInstanceIdentifier="services")
+    until(lambda: instance_status(aws, name) == "available")
+    replica = str(rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]["Endpoint"]["Address"])
+    assert replica == endpoint.replace("services.", "services-replica.")
+
+    def ask(where: str, statement: str) -> str:
+        return psql(where, statement, password="another-one")
+
+    assert ask(replica, "select text from notes") == "kept"
+    assert "read-only transaction" in ask(replica, "insert into notes values ('lost')")
+    for crash in ("", settings.database_name(name), settings.database_name("services")):
+        if crash:
+            podman.podman("kill", crash)
+            until(lambda: ask(replica, "select 1") == "1" and ask(endpoint, "select 1") == "1")
+        assert "INSERT 0 1" in ask(endpoint, f"insert into notes values ('after {crash}')")
+        until(lambda: ask(replica, f"select count(*) from notes where text = 'after {crash}'") == "1")  # noqa: B023
+    ask(endpoint, "delete from notes where text <> 'kept'")
+    until(lambda: instance_status(aws, name) == "available")
+    rds.promote_read_replica(DBInstanceIdentifier=name)
+    until(lambda: instance_status(aws, name) == "available")
+    assert "INSERT 0 1" in ask(replica, "insert into notes values ('its own')")
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+    until(lambda: instance_status(aws, name) == "gone")
+    until(lambda: instance_status(aws, "services") == "available")
+
+
 def snapshot_and_restore(aws: Clients) -> None:
     """A final snapshot and an instance made of it."""
     rds = aws("rds")
@@ -548,3 +578,55 @@ def snapshot_and_restore(aws: Clients) -> None:
     until(lambda: instance_status(aws, "services-restored") == "available")
     restored = rds.describe_db_instances(DBInstanceIdentifier="services-restored")["DBInstances"][0]
     assert psql(restored["Endpoint"]["Address"], "select text from notes", password="another-one") == "kept"
+
+
+def valkey(name: str, *command: str, password: str = "0123456789abcdef") -> str:
+    """Ask a cache, over the network and by the endpoint's name."""
+    client = ("valkey-cli", "--tls", "--insecure", "--no-auth-warning", "-h", name)
+    return in_client("env", f"REDISCLI_AUTH={password}", *client, *command)
+
+
+def test_life_of_a_cache(aws: Clients, site: Site) -> None:
+    cache, name = aws("elasticache"), "services"
+
+    def group() -> dict[str, Any]:
+        try:
+            return dict(cache.describe_replication_groups(ReplicationGroupId=name)["ReplicationGroups"][0])
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "ReplicationGroupNotFoundFault"
+            return {"Status": "gone"}
+
+    cache.create_cache_subnet_group(CacheSubnetGroupName=name, CacheSubnetGroupDescription=name, SubnetIds=site.subnets)
+    try:
+        cache.create_replication_group(
+            ReplicationGroupId=name,
+            ReplicationGroupDescription=name,
+            Engine="valkey",
+            CacheNodeType="cache.t3.micro",
+            NumCacheClusters=2,
+            AutomaticFailoverEnabled=True,
+            CacheSubnetGroupName=name,
+            SecurityGroupIds=[site.group],
+            TransitEncryptionEnabled=True,
+            AuthToken="0123456789abcdef",
+        )
+        until(lambda: group()["Status"] == "available")
+        (shard,) = group()["NodeGroups"]
+        primary, readers = shard["PrimaryEndpoint"]["Address"], shard["ReaderEndpoint"]["Address"]
+        assert valkey(primary, "set", "car", "Nexon") == "OK"
+        until(lambda: valkey(readers, "get", "car") == "Nexon")
+        assert "READONLY" in valkey(readers, "set", "car", "Swift")
+        assert "NOAUTH" in valkey(primary, "get", "car", password="") or "WRONGPASS" in valkey(
+            primary, "get", "car", password="wrong"
+        )
+        assert "NOPERM" in valkey(primary, "config", "get", "*")
+        assert "Nexon" not in in_client("valkey-cli", "-h", primary, "get", "car"), "nothing without TLS"
+        podman.podman("kill", settings.cache_name(f"{name}-001"))
+        until(lambda: valkey(primary, "get", "car") == "Nexon" and valkey(primary, "set", "car", "Swift") == "OK")
+        until(lambda: valkey(readers, "get", "car") == "Swift")
+    finally:
+        if group()["Status"] != "gone":
+            until(lambda: group()["Status"] in {"available", "deleting"})
+            cache.delete_replication_group(ReplicationGroupId=name)
+        until(lambda: group()["Status"] == "gone")
+        cache.delete_cache_subnet_group(CacheSubnetGroupName=name)

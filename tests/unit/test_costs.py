@@ -62,6 +62,17 @@ def test_the_full_tiers_read_replica() -> None:
     assert costs.total(costs.bill(costs.stack_demands(stack, 8), PRICES)) == pytest.approx(37.78)
 
 
+def test_a_cache_costs_its_nodes_and_a_secret() -> None:
+    layers = ["identity", "network", "storage", "cache"]
+    without = costs.bill(costs.tier_demands(tier("full", layers[:-1])), PRICES)
+    lines = costs.bill(costs.tier_demands({**tier("full", layers), "cache_replicas": 1}), PRICES)
+    assert costs.total(lines) - costs.total(without) == pytest.approx(2 * 9.928 + 0.40)
+    assert costs.unpriced(lines) == []
+    stack = copy.deepcopy(EMPTY)
+    stack["cache"].update(identifier="x", node_type="cache.t3.micro", nodes=2)
+    assert costs.total(costs.bill(costs.stack_demands(stack, 8), PRICES)) == pytest.approx(2 * 9.928)
+
+
 def test_a_domain_adds_its_zone() -> None:
     with_zone = {**MINIMAL, "layers": [*MINIMAL["layers"], "dns"]}
     more = costs.total(costs.bill(costs.tier_demands(with_zone), PRICES))

@@ -111,6 +111,7 @@ def test_small_tiers_pay_nothing_for_what_larger_ones_have() -> None:
     assert (services, calls) == asked("basic") == asked("minimal")
     more = asked("full")[1] - calls
     assert {"DescribeNatGateways", "DescribeDBParameterGroups", "ListWebACLs", "ListDashboards"} <= more
+    assert "DescribeReplicationGroups" in more
 
 
 def test_larger_tiers_and_what_is_left_of_them_are_read_whatever_the_run_is_told() -> None:
@@ -221,6 +222,32 @@ def test_the_database_and_its_replica() -> None:
     assert (database["identifier"], database["replica"]["identifier"]) == ("vahanhelp-prod", "a-replica")
     assert database["replica"]["allocated_storage"] == 100
     assert assemble(aws, [replica])["database"]["identifier"] == "", "a replica is nobody's database"
+
+
+def test_the_cache() -> None:
+    ec2, cache = boto3.client("ec2"), boto3.client("elasticache")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.5.0/24")["Subnet"]["SubnetId"]
+    tags: Any = pairs({**OURS, "vahana:layer": "cache"})
+    cache.create_cache_subnet_group(
+        CacheSubnetGroupName="vahanhelp-prod", CacheSubnetGroupDescription="x", SubnetIds=[subnet], Tags=tags
+    )
+    cache.create_replication_group(
+        ReplicationGroupId="vahanhelp-prod",
+        ReplicationGroupDescription="x",
+        Engine="valkey",
+        CacheNodeType="cache.t3.micro",
+        CacheSubnetGroupName="vahanhelp-prod",
+        Tags=tags,
+    )
+    # Nobody says that the tier has one: the tagging API does.
+    stack = discover(PROD)
+    assert stack["cache"]["members"] == ["vahanhelp-prod-001"] and stack["cache"]["nodes"] == 1
+    assert stack["cache"]["address"].startswith("master.vahanhelp-prod.")
+    owned = {f"{entry['service']}:{entry['type']}" for entry in stack["resources"] if entry["layer"] == "cache"}
+    assert owned == {"elasticache:replicationgroup", "elasticache:subnetgroup"}
+    cache.delete_replication_group(ReplicationGroupId="vahanhelp-prod")
+    assert discover(PROD)["cache"] == EMPTY["cache"]
 
 
 def test_a_final_snapshot_is_retained_and_not_left() -> None:

@@ -105,6 +105,8 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
         "load_balancer": {"arn": ""},
         "network": {"public_subnet_ids": []},
         "database": {"identifier": "", "replica": {"identifier": ""}},
+        "cache": {"identifier": ""},
+        "firewall": {"rules": 0},
         "resources": [],
         "dns": {"zone_id": ""},
     }
@@ -119,6 +121,8 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
         "database_instance_class": "",
         "database_allocated_storage": 0,
         "database_multi_az": False,
+        "cache_node_type": "",
+        "cache_replicas": 0,
     }
     prices: dict[str, dict[str, Any]] = {
         "ec2 t3.micro": {"usd": 7},

@@ -44,7 +44,7 @@ EXIT_TRY_AGAIN = 75
 
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-COMPUTED_VARIABLES = frozenset({"APP_VERSION", "DATABASE_READ_URL", "DATABASE_URL", "NODE_ENV", "PORT"})
+COMPUTED_VARIABLES = frozenset({"APP_VERSION", "DATABASE_READ_URL", "DATABASE_URL", "NODE_ENV", "PORT", "REDIS_URL"})
 """Variables that this module computes and a secret must not carry."""
 
 
@@ -81,6 +81,7 @@ class Boot:
         parameter_prefix: path of the environment's parameters in SSM, as /app/env.
         secrets: Secrets Manager ids; each holds a JSON object of variables for the application.
         database: {"engine": "sqlite", "path"} or {"engine": "postgres", "parameter"} (SSM name).
+        cache: {"parameter"} (SSM name), if there is a cache.
         auto_scaling_group: name of the group that launched the host, if one did.
         lifecycle_hook: name of the launch hook that waits for the host, if there is one.
         release: the release that the host is launched with; without it the approved one (parameter_prefix/release). It
@@ -96,6 +97,7 @@ class Boot:
     auto_scaling_group: str | None
     lifecycle_hook: str | None
     release: str | None = None
+    cache: dict[str, str] | None = None
 
     @classmethod
     def load(cls, path: Path) -> Boot:
@@ -125,6 +127,7 @@ class Boot:
             auto_scaling_group=take("auto_scaling_group", str, optional=True),
             lifecycle_hook=take("lifecycle_hook", str, optional=True),
             release=take("release", str, optional=True),
+            cache=take("cache", dict, optional=True),
         )
         if isinstance(boot.port, int) and not 0 < boot.port < 65536:
             faults.append("'port' must be between 1 and 65535")
@@ -136,6 +139,8 @@ class Boot:
                 faults.append("'database.engine' must be sqlite or postgres")
             elif not boot.database.get(wanted):
                 faults.append(f"'database.{wanted}' is missing")
+        if isinstance(boot.cache, dict) and boot.cache and not boot.cache.get("parameter"):
+            faults.append("'cache.parameter' is missing")
         if faults:
             raise HostError(f"{path}: {'; '.join(faults)}")
         return boot
@@ -396,6 +401,7 @@ def compose_environment(boot: Boot, aws: Aws) -> dict[str, str]:
         "NODE_ENV": "production",
         "PORT": str(boot.port),
         **_database_urls(boot, aws),
+        **_cache_url(boot, aws),
     }
     for secret_id in boot.secrets:
         for name, value in aws.secret(secret_id).items():
@@ -430,6 +436,23 @@ def _database_urls(boot: Boot, aws: Aws) -> dict[str, str]:
     except (KeyError, TypeError, ValueError) as wrong:
         raise HostError(
             f"parameter {parameter} or its secret lacks {wrong}: run site.yml --tags database, which writes them"
+        ) from wrong
+
+
+def _cache_url(boot: Boot, aws: Aws) -> dict[str, str]:
+    """Where the cache is, if there is one."""
+    if not boot.cache:
+        return {}
+    parameter = boot.cache["parameter"]
+    missing = f"parameter {parameter} does not exist: run site.yml, whose layer cache writes it"
+    try:
+        place = json.loads(aws.parameter(parameter, missing))
+        password = quote(aws.secret(place["secret"])["password"], safe="")
+        # TLS as with the database: the certificate is of an authority of Amazon's.
+        return {"REDIS_URL": f"rediss://:{password}@{place['host']}:{place['port']}?sslmode=no-verify"}
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise HostError(
+            f"parameter {parameter} or its secret lacks {wrong}: run site.yml --tags cache, which writes them"
         ) from wrong
 
 

@@ -78,6 +78,24 @@ def test_environment_with_a_read_replica(boot: Boot, aws: Aws) -> None:
     assert environment["DATABASE_READ_URL"] == wanted != environment["DATABASE_URL"]
 
 
+def test_environment_with_a_cache(boot_file: Path, aws: Aws) -> None:
+    set_up_environment()
+    boot_file.write_text(json.dumps({**BOOT, "cache": {"parameter": "/carapp/test/cache"}}))
+    boot = Boot.load(boot_file)
+    with pytest.raises(HostError, match=r"run site\.yml, whose layer cache writes it"):
+        compose_environment(boot, aws)
+    place = {"host": "cache.internal", "port": 6379, "secret": "/carapp/test/cache"}
+    boto3.client("ssm", "us-east-1").put_parameter(Name="/carapp/test/cache", Value=json.dumps(place), Type="String")
+    boto3.client("secretsmanager", "us-east-1").create_secret(Name=place["secret"], SecretString='{"password": "p<w"}')
+    assert compose_environment(boot, aws)["REDIS_URL"] == "rediss://:p%3Cw@cache.internal:6379?sslmode=no-verify"
+
+
+def test_a_cache_without_its_parameter(boot_file: Path) -> None:
+    boot_file.write_text(json.dumps({**BOOT, "cache": {"host": "x"}}))
+    with pytest.raises(HostError, match=r"'cache\.parameter' is missing"):
+        Boot.load(boot_file)
+
+
 def test_environment_of_sqlite(boot_file: Path, aws: Aws) -> None:
     data = {**BOOT, "secrets": [], "database": {"engine": "sqlite", "path": "/srv/x.sqlite3"}}
     boot_file.write_text(json.dumps(data))

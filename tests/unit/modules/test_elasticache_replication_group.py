@@ -1,0 +1,135 @@
+"""Caches: created with the password of a secret, changed in place, deleted with their subnet group."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+
+from lab.moto_patches import elasticache
+from plugins.modules import elasticache_replication_group as cache_module
+
+NAME, SECRET, PASSWORD = "vahanhelp-prod", "/vahanhelp/prod/cache", "a-password-of-24-letters"
+TAGS = {"vahana:app": "vahanhelp"}
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def keep(run_module: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr(cache_module, "POLL_SECONDS", 0)
+    elasticache.apply()
+    ec2 = boto3.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnets = [ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24")["Subnet"]["SubnetId"] for number in (1, 2)]
+    boto3.client("secretsmanager").create_secret(Name=SECRET, SecretString=json.dumps({"password": PASSWORD}))
+    wanted = {
+        "name": NAME,
+        "description": "Cache",
+        "subnet_ids": subnets,
+        "security_group_ids": ["sg-1"],
+        "secret": SECRET,
+        "tags": TAGS,
+    }
+
+    def run(**arguments: Any) -> dict[str, Any]:
+        result = run_module(cache_module, **{**wanted, **arguments})
+        assert PASSWORD not in json.dumps(result)
+        return result
+
+    return run
+
+
+def groups() -> list[Any]:
+    return list(boto3.client("elasticache").describe_replication_groups()["ReplicationGroups"])
+
+
+def subnet_groups() -> list[Any]:
+    return list(boto3.client("elasticache").describe_cache_subnet_groups()["CacheSubnetGroups"])
+
+
+def test_creates_once(keep: Run) -> None:
+    first = keep()
+    made = first["replication_group"]
+    assert first["changed"] and made["status"] == "available" and made["tags"] == TAGS
+    assert (made["address"], made["port"]) == (f"master.{NAME}.lab012.use1.cache.amazonaws.com", 6379)
+    assert made["auth_token_enabled"] and made["transit_encryption_enabled"] and made["at_rest_encryption_enabled"]
+    assert made["engine_version"].startswith("8.0.")
+    assert next(iter(elasticache.groups()))[1].token == PASSWORD
+    again = keep()
+    assert not again["changed"] and again["replication_group"] == made
+    assert again["diff"]["before"] == again["diff"]["after"]
+
+
+def test_is_changed_in_place(keep: Run) -> None:
+    keep()
+    change = {
+        "node_type": "cache.t3.small",
+        "snapshot_days": 1,
+        "security_group_ids": ["sg-2"],
+        "engine_version": "8.1",
+    }
+    alone: list[dict[str, Any]] = [{key: value} for key, value in change.items()]
+    for arguments in (*alone, {"tags": {"a": "b"}}):
+        checked = keep(**arguments, check=True)
+        assert checked["changed"], arguments
+        (differs,) = {key for key, value in checked["diff"]["before"].items() if checked["diff"]["after"][key] != value}
+        assert differs in arguments
+    changed = keep(**change, tags={"a": "b"})
+    assert changed["changed"]
+    assert changed["diff"]["after"] == {
+        **change,
+        "engine_version": "8.1.1",
+        "replicas": 0,
+        "description": "Cache",
+        "tags": {"a": "b"},
+    }
+    assert not keep(**change, tags={"a": "b"})["changed"]
+    assert not keep(**change, tags={"a": "b"}, check=True)["changed"]
+
+
+def test_replicas_come_with_failover_and_go_after_it(keep: Run) -> None:
+    keep()
+    more = keep(replicas=1)
+    assert more["changed"] and len(more["replication_group"]["member_clusters"]) == 2
+    assert more["replication_group"]["automatic_failover"] == "enabled"
+    assert not keep(replicas=1)["changed"]
+    assert keep(check=True)["changed"]
+    fewer = keep()
+    assert fewer["replication_group"]["automatic_failover"] == "disabled"
+    assert len(fewer["replication_group"]["member_clusters"]) == 1
+
+
+def test_a_check_changes_nothing(keep: Run) -> None:
+    checked = keep(check=True, security_group_ids=["(known after apply)"])
+    assert checked["changed"] and checked["replication_group"] == {} and checked["diff"]["before"] == {}
+    assert groups() == [] and subnet_groups() == []
+    keep()
+    assert keep(state="absent", check=True)["diff"]["after"] == {}
+    assert len(groups()) == 1
+
+
+def test_does_not_wait_when_told_not_to(keep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elasticache, "_real", True)
+    first = keep(wait=False)
+    assert first["changed"] and first["replication_group"]["status"] == "creating"
+    assert first["replication_group"]["address"] == ""
+    assert not keep(wait=False)["changed"]
+    late = keep(wait_timeout=0)
+    assert late["failed"] and "is creating, not available, after 0 s" in late["msg"]
+    (group,) = (group for _backend, group in elasticache.groups())
+    group.status = "available"
+    assert keep(state="absent", wait=False)["changed"]
+    assert subnet_groups() != [], "it is in use until the group is gone"
+    for backend, each in list(elasticache.groups()):
+        elasticache.forget(backend, each)
+    assert keep(state="absent")["changed"] and subnet_groups() == []
+    assert not keep(state="absent")["changed"]
+
+
+def test_what_cannot_be_changed_is_said(keep: Run) -> None:
+    keep()
+    refused = keep(port=6380)
+    assert refused["failed"] and "answers on port 6379, which cannot change" in refused["msg"]
