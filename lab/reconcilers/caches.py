@@ -32,7 +32,19 @@ START_SECONDS = 30
 ANSWER_SECONDS = 2
 
 # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/SupportedCommands.html ("Restricted")
-RESTRICTED = ("acl", "bgrewriteaof", "bgsave", "config", "debug", "migrate", "module", "replicaof", "save", "shutdown")
+RESTRICTED = (
+    "acl",
+    "bgrewriteaof",
+    "bgsave",
+    "config",
+    "debug",
+    "migrate",
+    "module",
+    "replicaof",
+    "save",
+    "shutdown",
+    "slaveof",
+)
 
 CONFIGURATION = """\
 # Written by the lab at each start.
@@ -61,7 +73,7 @@ START = """\
 set -eu
 cd {inside}
 install -d -o valkey -g valkey data
-chown valkey:valkey server.key valkey.conf
+chown valkey:valkey server.crt server.key valkey.conf
 exec setpriv --reuid=valkey --regid=valkey --init-groups /usr/bin/valkey-server {inside}/valkey.conf
 """
 
@@ -250,6 +262,17 @@ class Caches(Reconciler):
             kept.write_text(secrets.token_hex(24))
         return kept.read_text()
 
+    def _certificate(self, group: Group) -> dict[str, bytes]:
+        """Files of the group's certificate: one for all nodes, for a replica checks whom it follows."""
+        public, private = (self._directory(group, 0) / name for name in ("server.crt", "server.key"))
+        if not private.exists():
+            private.parent.mkdir(parents=True, exist_ok=True)
+            made, key = certificate(group.address)
+            public.write_bytes(made)
+            private.touch(mode=0o600)
+            private.write_bytes(key)
+        return {path.name: path.read_bytes() for path in (public, private)}
+
     def _answers(self, group: Group, number: int) -> bool:
         where = address(group, number)
         if where is None:
@@ -265,11 +288,9 @@ class Caches(Reconciler):
         name, directory = container_name(group, number), self._directory(group, number)
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o755)
-        if not (directory / "server.key").exists():
-            public, private = certificate(group.address)
-            (directory / "server.crt").write_bytes(public)
-            (directory / "server.key").touch(mode=0o600)
-            (directory / "server.key").write_bytes(private)
+        for file, text in self._certificate(group).items():
+            (directory / file).touch(mode=0o600)
+            (directory / file).write_bytes(text)
         primary = None if number == group.primary else address(group, group.primary)
         (directory / "valkey.conf").touch(mode=0o600)
         (directory / "valkey.conf").write_text(configuration(group, self._own(group), primary))
