@@ -33,6 +33,7 @@ VOLATILE: Mapping[str, frozenset[str]] = {
     for kind, fields in {
         "acm:certificate": "InUseBy RenewalSummary RenewalEligibility",
         "autoscaling:autoScalingGroup": "Instances DesiredCapacity PredictedCapacity",
+        "budgets:budget": "CalculatedSpend HealthStatus NotificationState",
         "cloudfront:distribution": "Status InProgressInvalidationBatches ETag",
         "cloudfront:function": "Status Stage",
         "cloudwatch:alarm": "StateValue StateReason StateReasonData EvaluationState",

@@ -114,6 +114,25 @@ def _distribution(aws: Aws, resource: Resource) -> dict[str, Any]:
     return {"Config": aws.clients["cloudfront"].get_distribution_config(Id=resource.id)["DistributionConfig"]}
 
 
+def _trail(aws: Aws, resource: Resource) -> dict[str, Any]:
+    return {"IsLogging": aws.clients["cloudtrail"].get_trail_status(Name=resource.arn)["IsLogging"]}
+
+
+def _budget(aws: Aws, resource: Resource) -> dict[str, Any]:
+    budgets, named = aws.clients["budgets"], {"AccountId": aws.account_id, "BudgetName": resource.id}
+    return {
+        "Notifications": [
+            {
+                **told,
+                "Subscribers": budgets.describe_subscribers_for_notification(
+                    **named, Notification={key: value for key, value in told.items() if key != "NotificationState"}
+                )["Subscribers"],
+            }
+            for told in budgets.describe_notifications_for_budget(**named).get("Notifications", [])
+        ]
+    }
+
+
 def _web_acl(aws: Aws, resource: Resource) -> dict[str, Any]:
     # The list says all of the rules, and a distribution names its web ACL itself.
     return {"Protects": aws.clients["wafv2"].list_resources_for_web_acl(WebACLArn=resource.arn)["ResourceArns"]}
@@ -170,6 +189,8 @@ DETAILS: Mapping[str, Reader] = {
     "cloudfront:function": _function,
     "acm:certificate": _certificate,
     "wafv2:regional": _web_acl,
+    "cloudtrail:trail": _trail,
+    "budgets:budget": _budget,
     "rds:pg": _parameter_group,
     "sns:topic": _topic,
 }

@@ -76,6 +76,7 @@ EMPTY: dict[str, Any] = {
         "releases_bucket": "",
         "frontend_bucket": "",
         "frontend_bucket_domain": "",
+        "audit_bucket": "",
         "images_bucket": "",
         "images_bucket_domain": "",
     },
@@ -142,6 +143,7 @@ EMPTY: dict[str, Any] = {
         "certificate_arn": "",
         "load_balancer_certificate_arn": "",
     },
+    "audit": {"trail_arn": "", "budget": ""},
     "firewall": {"cloudfront_acl_arn": "", "load_balancer_acl_arn": "", "rules": 0},
     "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": []},
     "monitoring": {"topic_arn": "", "alarm_names": [], "alarms": [], "dashboard": ""},
@@ -588,6 +590,27 @@ def _dashboards(aws: Aws) -> Iterator[Resource]:
             yield Resource("cloudwatch:dashboard", name, item["DashboardArn"], tags, True, {"Body": body})
 
 
+def _trails(aws: Aws) -> Iterator[Resource]:
+    trails, name = aws.clients["cloudtrail"], aws.environment.name_prefix
+    for item in trails.describe_trails(includeShadowTrails=False)["trailList"]:
+        if item["Name"] == name:
+            arn = item["TrailARN"]
+            tags = tags_of(trails.list_tags(ResourceIdList=[arn])["ResourceTagList"][0]["TagsList"])
+            yield Resource("cloudtrail:trail", name, arn, tags, True, item)
+
+
+def _budgets(aws: Aws) -> Iterator[Resource]:
+    # The API of budgets is the same everywhere.
+    budgets, name = aws.clients["budgets"], aws.environment.name_prefix
+    arn = aws.arn("budgets", f"budget/{name}", region="")
+    try:
+        item = budgets.describe_budget(AccountId=aws.account_id, BudgetName=name)["Budget"]
+    except budgets.exceptions.NotFoundException:
+        return
+    tags = tags_of(budgets.list_tags_for_resource(ResourceARN=arn)["ResourceTags"])
+    yield Resource("budgets:budget", name, arn, tags, True, item)
+
+
 def _topics(aws: Aws) -> Iterator[Resource]:
     sns, prefix = aws.clients["sns"], aws.environment.name_prefix
     for item in pages(sns, "list_topics", "Topics"):
@@ -707,6 +730,9 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
         _ec2("natgateway", "describe_nat_gateways", "NatGateways", "NatGatewayId", ("deleted",)),
     ),
     ("arn:*:s3:::*-images-*", _bucket("images")),
+    ("arn:*:s3:::*-audit-*", _bucket("audit")),
+    ("arn:*:cloudtrail:*:trail/*", _trails),
+    ("arn:*:budgets::*:budget/*", _budgets),
     # The tagging API knows no dashboards.
     ("arn:*:cloudwatch::*:dashboard/*", _dashboards),
     ("arn:*:wafv2:*:global/webacl/*", _web_acls("CLOUDFRONT")),
@@ -744,6 +770,8 @@ LISTED = frozenset(
         "secretsmanager:secret",
         "ssm:parameter",
         "s3:bucket",
+        "budgets:budget",
+        "cloudtrail:trail",
         *(f"wafv2:{scope}" for scope in ("global", "regional")),
         "autoscaling:autoScalingGroup",
         "cloudfront:distribution",
@@ -910,6 +938,10 @@ def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) ->
         if f"{bucket.description['suffix']}_bucket_domain" in stack["storage"]:
             domain = f"{bucket.id}.s3.{bucket.description['region']}.amazonaws.com"
             stack["storage"][f"{bucket.description['suffix']}_bucket_domain"] = domain
+    stack["audit"].update(
+        trail_arn=next((trail.arn for trail in ours.get("cloudtrail:trail", [])), ""),
+        budget=next((budget.id for budget in ours.get("budgets:budget", [])), ""),
+    )
     topics = ours.get("sns:topic", [])
     stack["monitoring"].update(
         topic_arn=topics[0].arn if topics else "",

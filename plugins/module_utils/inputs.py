@@ -382,6 +382,7 @@ def _sizes(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         "compute_volume_size": (8, 65536, "GiB"),
         "database_allocated_storage": (20, 65536, "GiB"),
         "database_backup_retention_days": (1, 35, "days"),
+        "audit_budget": (0, 10_000_000, "USD a month"),
         # "Rate-based rule high-level settings", AWS WAF Developer Guide.
         "firewall_rate_limit": (10, 2_000_000_000, "requests in 5 minutes"),
     }
@@ -441,6 +442,7 @@ CHECKED = (
     "database_allocated_storage",
     "database_backup_retention_days",
     "database_engine_version",
+    "audit_budget",
     "firewall_rate_limit",
     "database_backup_window",
     "database_maintenance_window",

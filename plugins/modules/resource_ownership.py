@@ -68,6 +68,7 @@ options:
           - sns_topic
           - subnet
           - target_group
+          - trail
           - vpc
           - vpc_endpoint
           - web_acl_cloudfront
@@ -324,6 +325,14 @@ def find_log_group(client: Any, query: Query) -> Iterable[Finding]:
                 yield finding(item, query.name, query.name, arn, client.list_tags_for_resource(resourceArn=arn)["tags"])
 
 
+def find_trail(client: Any, query: Query) -> Iterable[Finding]:
+    """Find a trail of this region by its name."""
+    for item in client.describe_trails(includeShadowTrails=False)["trailList"]:
+        if item["Name"] == query.name:
+            tags = client.list_tags(ResourceIdList=[item["TrailARN"]])["ResourceTagList"][0]["TagsList"]
+            yield finding(item, query.name, query.name, item["TrailARN"], boto3_tag_list_to_ansible_dict(tags))
+
+
 def find_iam_role(client: Any, query: Query) -> Iterable[Finding]:
     """Find an IAM role by its name."""
     role = client.get_role(RoleName=query.name)["Role"]
@@ -517,6 +526,12 @@ TYPES: dict[str, tuple[str, Finder, str, str]] = {
         )
         for scope in ("cloudfront", "regional")
     },
+    "trail": (
+        "cloudtrail",
+        find_trail,
+        "trail",
+        "aws cloudtrail add-tags --resource-id {arn} --tags-list {iam_tags}",
+    ),
     "log_group": (
         "logs",
         find_log_group,

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
+from lab.moto_patches import budgets
 from plugins.module_utils.discovery import (
     EMPTY,
     Aws,
@@ -194,7 +195,19 @@ def test_web_acls_and_the_bucket_of_images_of_a_larger_tier() -> None:
     }
     body = {"widgets": [{"type": "text", "properties": {"markdown": "vahana:app=vahanhelp vahana:env=prod"}}]}
     boto3.client("cloudwatch").put_dashboard(DashboardName="vahanhelp-prod", DashboardBody=json.dumps(body))
+    budgets.apply()
+    named = {"BudgetName": "vahanhelp-prod", "BudgetLimit": {"Amount": "300", "Unit": "USD"}}
+    boto3.client("budgets").create_budget(
+        AccountId="123456789012",
+        Budget={**named, "TimeUnit": "MONTHLY", "BudgetType": "COST"},
+        ResourceTags=pairs(OURS),
+    )
+    boto3.client("cloudtrail").create_trail(
+        Name="vahanhelp-prod", S3BucketName="vahanhelp-prod-images-123456789012", TagsList=pairs(OURS)
+    )
     stack = discover(PROD, tier="full")
+    assert stack["audit"]["budget"] == "vahanhelp-prod"
+    assert stack["audit"]["trail_arn"].endswith(":trail/vahanhelp-prod")
     assert stack["monitoring"]["dashboard"] == "vahanhelp-prod"
     assert stack["firewall"] == {
         "cloudfront_acl_arn": arns["CLOUDFRONT"],
@@ -202,7 +215,14 @@ def test_web_acls_and_the_bucket_of_images_of_a_larger_tier() -> None:
         "rules": 2,
     }
     assert stack["storage"]["images_bucket_domain"] == "vahanhelp-prod-images-123456789012.s3.us-east-1.amazonaws.com"
-    assert [entry["service"] for entry in stack["resources"]] == ["cloudwatch", "s3", "wafv2", "wafv2"]
+    assert [entry["service"] for entry in stack["resources"]] == [
+        "budgets",
+        "cloudtrail",
+        "cloudwatch",
+        "s3",
+        "wafv2",
+        "wafv2",
+    ]
 
 
 def found(kind: str, tags: dict[str, str], **description: Any) -> Resource:
