@@ -48,12 +48,17 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "elasticache:replicationgroup": "Status CurrentRole PendingModifiedValues",
         "iam:role": "RoleLastUsed",
         "iam:instance-profile": "RoleLastUsed",
+        "lambda:function": "LastModified RevisionId State LastUpdateStatus Version",
         "logs:log-group": "storedBytes",
         # The zone of a database with a standby changes when it takes over, and a replica may be behind for a while.
         "rds:db": "DBInstanceStatus AvailabilityZone SecondaryAvailabilityZone StatusInfos",
         "route53:hostedzone": "Records ResourceRecordSetCount",
         "secretsmanager:secret": "SecretVersionsToStages",
         "sns:topic": "SubscriptionsConfirmed SubscriptionsPending SubscriptionsDeleted",
+        "sqs:queue": (
+            "ApproximateNumberOfMessages ApproximateNumberOfMessagesDelayed ApproximateNumberOfMessagesNotVisible "
+            "CreatedTimestamp LastModifiedTimestamp"
+        ),
         "ssm:parameter": "Version",
         "wafv2:global": "LockToken",
         "wafv2:regional": "LockToken",

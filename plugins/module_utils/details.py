@@ -176,6 +176,23 @@ def _topic(aws: Aws, resource: Resource) -> dict[str, Any]:
     }
 
 
+def _function_mappings(aws: Aws, resource: Resource) -> dict[str, Any]:
+    pages = aws.clients["lambda"].get_paginator("list_event_source_mappings").paginate(FunctionName=resource.id)
+    # What Lambda did last with a mapping is told too.
+    left_out = ("UUID", "EventSourceMappingArn", "LastProcessingResult", "State", "StateTransitionReason")
+    return {
+        "EventSourceMappings": [
+            {
+                **{key: value for key, value in mapping.items() if key not in left_out},
+                "Enabled": mapping["State"] not in ("Disabling", "Disabled"),
+            }
+            for page in pages
+            for mapping in page["EventSourceMappings"]
+            if mapping["State"] != "Deleting"
+        ]
+    }
+
+
 DETAILS: Mapping[str, Reader] = {
     "ec2:vpc": _vpc,
     "ec2:launch-template": _launch_template,
@@ -193,5 +210,6 @@ DETAILS: Mapping[str, Reader] = {
     "budgets:budget": _budget,
     "rds:pg": _parameter_group,
     "sns:topic": _topic,
+    "lambda:function": _function_mappings,
 }
 """By kind, what is read besides the list call. The other kinds' list calls say everything."""

@@ -44,6 +44,8 @@ KEPT_TAG = "vahana:kept"
 THROWAWAY_TAG = "vahana:throwaway"
 LAYER_TAG = "vahana:layer"
 ROLE_TAG = "vahana:role"
+#: How the names of dead letter queues end.
+DEAD_LETTER = "-dlq"
 
 EMPTY: dict[str, Any] = {
     "account_id": "",
@@ -147,6 +149,8 @@ EMPTY: dict[str, Any] = {
     "firewall": {"cloudfront_acl_arn": "", "load_balancer_acl_arn": "", "rules": 0},
     "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": []},
     "monitoring": {"topic_arn": "", "alarm_names": [], "alarms": [], "dashboard": ""},
+    "queue": {"urls": {}, "arns": {}, "dead_letter_arns": {}, "messages": {}},
+    "functions": {"names": [], "role_names": [], "log_groups": []},
     "maintenance": NOT_ON,
     "resources": [],
     "foreign": [],
@@ -655,6 +659,34 @@ def _waf_client(aws: Aws, scope: str) -> str:
     return "wafv2 global" if scope == "CLOUDFRONT" and aws.environment.region != GLOBAL_REGION else "wafv2"
 
 
+def _queues(aws: Aws) -> Iterator[Resource]:
+    sqs = aws.clients["sqs"]
+    asked = {"QueueNamePrefix": f"{aws.environment.name_prefix}-", "PaginationConfig": {"PageSize": 1000}}
+    urls: Iterator[Any] = pages(sqs, "list_queues", "QueueUrls", **asked)
+    for url in urls:
+        try:
+            item = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+            tags = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
+        except sqs.exceptions.QueueDoesNotExist:
+            # One that was deleted is listed for up to a minute.
+            continue
+        # The prefix of prod is also the prefix of prod-2: only our tags say which of them is ours.
+        yield Resource("sqs:queue", url.rpartition("/")[2], item["QueueArn"], tags, False, item)
+
+
+def _functions(aws: Aws) -> Iterator[Resource]:
+    client, prefix = aws.clients["lambda"], f"{aws.environment.name_prefix}-"
+    for item in pages(client, "list_functions", "Functions"):
+        if item["FunctionName"].startswith(prefix):
+            tags = client.list_tags(Resource=item["FunctionArn"]).get("Tags", {})
+            yield Resource("lambda:function", item["FunctionName"], item["FunctionArn"], tags, False, item)
+    # The roles that they run as, by their path.
+    iam = aws.clients["iam"]
+    for item in pages(iam, "list_roles", "Roles", PathPrefix=f"{aws.environment.parameter_prefix}/"):
+        tags = tags_of(iam.list_role_tags(RoleName=item["RoleName"])["Tags"])
+        yield Resource("iam:role", item["RoleName"], item["Arn"], tags, False, item)
+
+
 def _tagging(client: str) -> Reader:
     """Make the reader of what the tagging API names in one region; its descriptions are empty."""
 
@@ -739,6 +771,8 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
     ("arn:*:wafv2:*:regional/webacl/*", _web_acls("REGIONAL")),
     ("arn:*:rds:*:pg:*", _parameter_groups),
     ("arn:*:elasticache:*", _caches),
+    ("arn:*:sqs:*", _queues),
+    ("arn:*:lambda:*:function:*", _functions),
 )
 
 #: Kinds that READERS and MORE_READERS list themselves. Instances that ended and secrets that await their deletion stay
@@ -780,6 +814,8 @@ LISTED = frozenset(
         "cloudwatch:alarm",
         "sns:topic",
         "logs:log-group",
+        "sqs:queue",
+        *(f"lambda:{kind}" for kind in ("function", "event-source-mapping")),
     }
 )
 
@@ -885,7 +921,7 @@ def assemble(aws: Aws, found: Sequence[Resource]) -> dict[str, Any]:
         ours.setdefault(resource.kind, []).append(resource)
         kept = resource.tags.get(RETAIN_TAG) == "true"
         stack["retained" if kept else "resources"].append(resource.listed())
-    for fill in (_fill_small, _fill_network, _fill_data, _fill_compute, _fill_edge):
+    for fill in (_fill_small, _fill_network, _fill_data, _fill_compute, _fill_edge, _fill_messaging):
         fill(stack, ours, environment)
     stack["resources"].sort(key=lambda entry: (entry["service"], entry["type"], entry["id"]))
     return stack
@@ -922,7 +958,9 @@ def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) ->
     # A run that broke off before it wrote the parameter has tagged what it made.
     stack["tier"] = values.get("tier") or next(filter(None, tiers), "")
     stack["release"] = values.get("release", "")
-    role, profile = _one(ours, "iam:role"), _one(ours, "iam:instance-profile")
+    instance = f"{environment.name_prefix}-instance"
+    roles = {resource.id: resource.description for resource in ours.get("iam:role", [])}
+    role, profile = roles.get(instance, {}), _one(ours, "iam:instance-profile")
     secrets = {resource.id.rpartition("/")[2]: resource.arn for resource in ours.get("secretsmanager:secret", [])}
     stack["identity"].update(
         instance_role_name=role.get("RoleName", ""),
@@ -1158,3 +1196,28 @@ def _fill_edge(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         {"name": str(item["Name"]).rstrip("."), "type": item["Type"], "zone_id": item["ZoneId"]}
         for item in (resource.description for resource in ours.get("route53:record", []))
     ]
+
+
+def _fill_messaging(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
+    """Fill in the queues, those who work on them, and how many messages wait."""
+    prefix = f"{environment.name_prefix}-"
+    for resource in sorted(ours.get("sqs:queue", []), key=lambda resource: resource.id):
+        name = resource.id.removeprefix(prefix)
+        stack["queue"]["messages"][name] = int(resource.description.get("ApproximateNumberOfMessages", 0))
+        if name.endswith(DEAD_LETTER):
+            stack["queue"]["dead_letter_arns"][name.removesuffix(DEAD_LETTER)] = resource.arn
+            continue
+        _arn, _partition, _service, region, account, _name = resource.arn.split(":")
+        # As hosts know it; the API gives the address by which it was asked.
+        stack["queue"]["urls"][name] = f"https://sqs.{region}.amazonaws.com/{account}/{resource.id}"
+        stack["queue"]["arns"][name] = resource.arn
+    log_groups = f"{environment.parameter_prefix}/functions/"
+    stack["functions"].update(
+        names=sorted(resource.id for resource in ours.get("lambda:function", [])),
+        role_names=sorted(
+            resource.id for resource in ours.get("iam:role", []) if resource.id.startswith(f"{prefix}function-")
+        ),
+        log_groups=sorted(
+            resource.id for resource in ours.get("logs:log-group", []) if resource.id.startswith(log_groups)
+        ),
+    )

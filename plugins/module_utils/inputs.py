@@ -385,6 +385,15 @@ def _sizes(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         "audit_budget": (0, 10_000_000, "USD a month"),
         # "Rate-based rule high-level settings", AWS WAF Developer Guide.
         "firewall_rate_limit": (10, 2_000_000_000, "requests in 5 minutes"),
+        # "Lambda quotas", "Creating an Amazon SQS event source mapping", "Amazon SQS message quotas".
+        "functions_timeout": (1, 900, "seconds"),
+        "functions_memory": (128, 10240, "MB"),
+        "functions_batch_size": (1, 10, "messages"),
+        "functions_batching_window": (0, 300, "seconds"),
+        "functions_maximum_concurrency": (2, 1000, "batches at the same time"),
+        "queue_max_receive_count": (1, 1000, "deliveries"),
+        "queue_retention_days": (1, 14, "days"),
+        "queue_dead_letter_retention_days": (1, 14, "days"),
     }
     for name, (least, most, unit) in limits.items():
         if name not in values:
@@ -447,4 +456,12 @@ CHECKED = (
     "database_backup_window",
     "database_maintenance_window",
     "monitoring_email",
+    "functions_timeout",
+    "functions_memory",
+    "functions_batch_size",
+    "functions_batching_window",
+    "functions_maximum_concurrency",
+    "queue_max_receive_count",
+    "queue_retention_days",
+    "queue_dead_letter_retention_days",
 )

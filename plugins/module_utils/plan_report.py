@@ -16,6 +16,10 @@ SIGNS = {"create": "+", "change": "~", "delete": "-"}
 _LONGEST = 100
 
 
+SETS = frozenset({"alarm", "function", "queue"})
+"""Kinds of which one task keeps all; its fields begin with the name of one."""
+
+
 @dataclass(frozen=True)
 class Line:
     """One resource that a run would change."""
@@ -33,15 +37,14 @@ def lines_of(layer: str, task: str, item: str, host: str, plan: Mapping[str, Any
     """Yield the resources of one changed task, or item of its loop."""
     kind, name = plan["kind"], plan["name"].replace(KNOWN_AFTER_APPLY, "").strip()
     before, after = plan["before"], plan["after"]
-    if kind == "alarm":
-        # One task keeps all of them.
-        for alarm in sorted({path.partition(".")[0] for path in (*before, *after)}):
+    if kind in SETS:
+        for each in sorted({path.partition(".")[0] for path in (*before, *after)}):
             old, new = (
-                {path.partition(".")[2]: value for path, value in side.items() if path.partition(".")[0] == alarm}
+                {path.partition(".")[2]: value for path, value in side.items() if path.partition(".")[0] == each}
                 for side in (before, after)
             )
             action = "change" if old and new else "create" if new else "delete"
-            yield Line(action, layer, kind, alarm, host, old, new)
+            yield Line(action, layer, kind, each, host, old, new)
         return
     # A task of an ordinary module is told by its own name: "Present | Make the SSH key".
     kind = kind or task.rpartition("| ")[2]

@@ -135,6 +135,64 @@ def test_larger_tiers_and_what_is_left_of_them_are_read_whatever_the_run_is_told
     assert gateway not in [entry["id"] for entry in discover(PROD)["resources"]]
 
 
+def test_queues_and_those_who_work_on_them() -> None:
+    clients: dict[str, Any] = {name: boto3.client(name) for name in ("sqs", "iam", "logs", "lambda")}  # type: ignore[call-overload]
+    sqs, iam, logs, functions = clients.values()
+    tags = {**OURS, "vahana:tier": "full"}
+    arns = {}
+    for name in ("email", "email-dlq"):
+        url = sqs.create_queue(QueueName=f"vahanhelp-prod-{name}", Attributes={"VisibilityTimeout": "180"}, tags=tags)
+        asked = sqs.get_queue_attributes(QueueUrl=url["QueueUrl"], AttributeNames=["QueueArn"])
+        arns[name] = asked["Attributes"]["QueueArn"]
+        sqs.send_message(QueueUrl=url["QueueUrl"], MessageBody="x")
+    sqs.create_queue(QueueName="vahanhelp-prod-2-email", tags={**tags, "vahana:env": "prod-2"})
+    role = iam.create_role(
+        Path="/vahanhelp/prod/",
+        RoleName="vahanhelp-prod-function-email",
+        AssumeRolePolicyDocument="{}",
+        Tags=pairs(tags),
+    )
+    logs.create_log_group(logGroupName="/vahanhelp/prod/functions/email", tags=tags)
+    functions.create_function(
+        FunctionName="vahanhelp-prod-email",
+        Runtime="nodejs24.x",
+        Role=role["Role"]["Arn"],
+        Handler="src/email.handler",
+        Code={"ZipFile": b"x"},
+        Tags=tags,
+    )
+    mapping = functions.create_event_source_mapping(
+        FunctionName="vahanhelp-prod-email", EventSourceArn=arns["email"], BatchSize=7
+    )
+    stack = discover(PROD)
+    assert stack["queue"] == {
+        "urls": {"email": "https://sqs.us-east-1.amazonaws.com/123456789012/vahanhelp-prod-email"},
+        "arns": {"email": arns["email"]},
+        "dead_letter_arns": {"email": arns["email-dlq"]},
+        "messages": {"email": 1, "email-dlq": 1},
+    }
+    assert stack["functions"] == {
+        "names": ["vahanhelp-prod-email"],
+        "role_names": ["vahanhelp-prod-function-email"],
+        "log_groups": ["/vahanhelp/prod/functions/email"],
+    }
+    # The role of the instances is another one.
+    assert stack["identity"]["instance_role_name"] == ""
+    kinds = {f"{entry['service']}:{entry['type']}" for entry in stack["resources"]}
+    assert kinds == {"sqs:queue", "iam:role", "logs:log-group", "lambda:function"}
+
+    def recorded() -> Any:
+        return observe(connect(PROD)).documents
+
+    before = recorded()
+    (function,) = (document for document in before.values() if document["kind"] == "lambda:function")
+    assert function["fields"]["EventSourceMappings"][0]["BatchSize"] == 7
+    sqs.purge_queue(QueueUrl=stack["queue"]["urls"]["email"])
+    assert recorded() == before
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    assert recorded() != before
+
+
 def test_another_environments_resources_are_not_ours() -> None:
     make_network({**OURS, "vahana:env": "test"})
     assert discover(PROD)["resources"] == []

@@ -84,6 +84,7 @@ class Boot:
         cache: {"parameter"} (SSM name), if there is a cache.
         auto_scaling_group: name of the group that launched the host, if one did.
         lifecycle_hook: name of the launch hook that waits for the host, if there is one.
+        queues: URLs of the queues that the application sends to, by name.
         release: the release that the host is launched with; without it the approved one (parameter_prefix/release). It
             counts until the launch is answered: what is deployed later survives a reboot.
     """
@@ -96,6 +97,7 @@ class Boot:
     database: dict[str, str]
     auto_scaling_group: str | None
     lifecycle_hook: str | None
+    queues: dict[str, str]
     release: str | None = None
     cache: dict[str, str] | None = None
 
@@ -126,6 +128,7 @@ class Boot:
             database=take("database", dict),
             auto_scaling_group=take("auto_scaling_group", str, optional=True),
             lifecycle_hook=take("lifecycle_hook", str, optional=True),
+            queues=take("queues", dict, optional=True) or {},
             release=take("release", str, optional=True),
             cache=take("cache", dict, optional=True),
         )
@@ -402,7 +405,11 @@ def compose_environment(boot: Boot, aws: Aws) -> dict[str, str]:
         "PORT": str(boot.port),
         **_database_urls(boot, aws),
         **_cache_url(boot, aws),
+        **{f"QUEUE_URL_{name.upper().replace('-', '_')}": url for name, url in boot.queues.items()},
     }
+    if boot.queues:
+        # The AWS SDK for JavaScript finds credentials by itself, but no region.
+        environment["AWS_REGION"] = boot.region
     for secret_id in boot.secrets:
         for name, value in aws.secret(secret_id).items():
             if not VARIABLE.fullmatch(name):

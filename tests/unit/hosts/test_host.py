@@ -96,6 +96,16 @@ def test_a_cache_without_its_parameter(boot_file: Path) -> None:
         Boot.load(boot_file)
 
 
+def test_environment_with_queues(boot_file: Path, aws: Aws) -> None:
+    set_up_environment()
+    queues = {"email": "https://sqs.example/1/email", "price-alerts": "https://sqs.example/1/price-alerts"}
+    boot_file.write_text(json.dumps({**BOOT, "queues": queues}))
+    environment = compose_environment(Boot.load(boot_file), aws)
+    assert environment["QUEUE_URL_EMAIL"] == queues["email"]
+    assert environment["QUEUE_URL_PRICE_ALERTS"] == queues["price-alerts"]
+    assert environment["AWS_REGION"] == BOOT["region"]
+
+
 def test_environment_of_sqlite(boot_file: Path, aws: Aws) -> None:
     data = {**BOOT, "secrets": [], "database": {"engine": "sqlite", "path": "/srv/x.sqlite3"}}
     boot_file.write_text(json.dumps(data))
