@@ -113,6 +113,7 @@ def test_small_tiers_pay_nothing_for_what_larger_ones_have() -> None:
     more = asked("full")[1] - calls
     assert {"DescribeNatGateways", "DescribeDBParameterGroups", "ListWebACLs", "ListDashboards"} <= more
     assert "DescribeReplicationGroups" in more
+    assert {"ListQueues", "ListRoles"} <= more
 
 
 def test_larger_tiers_and_what_is_left_of_them_are_read_whatever_the_run_is_told() -> None:
@@ -136,7 +137,7 @@ def test_larger_tiers_and_what_is_left_of_them_are_read_whatever_the_run_is_told
 
 
 def test_queues_and_those_who_work_on_them() -> None:
-    clients: dict[str, Any] = {name: boto3.client(name) for name in ("sqs", "iam", "logs", "lambda")}  # type: ignore[call-overload]
+    clients: dict[str, Any] = {name: boto3.client(name) for name in ("sqs", "iam", "logs", "lambda")}
     sqs, iam, logs, functions = clients.values()
     tags = {**OURS, "vahana:tier": "full"}
     arns = {}
@@ -338,8 +339,8 @@ def test_a_final_snapshot_is_retained_and_not_left() -> None:
 
 def test_what_only_the_tagging_api_knows_counts_unless_its_service_lists_it() -> None:
     aws = Aws(PROD, {}, "123456789012")
-    stack = assemble(aws, [found("ec2:instance", OURS), found("sqs:queue", OURS)])
-    assert [(entry["service"], entry["type"]) for entry in stack["resources"]] == [("sqs", "queue")]
+    stack = assemble(aws, [found("ec2:instance", OURS), found("dynamodb:table", OURS)])
+    assert [(entry["service"], entry["type"]) for entry in stack["resources"]] == [("dynamodb", "table")]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { NO_CACHE } from './cache.js';
 import { DatabaseUnavailableError } from './database/errors.js';
 import { Reads } from './database/reads.js';
+import { Announcer } from './events.js';
 import { ListingRepository } from './listings/repository.js';
 import { parseFilter, parseListing, ValidationError } from './listings/validation.js';
 import { describeError, log } from './log.js';
@@ -74,10 +75,18 @@ function errorResponse(error) {
 /**
  * The request handler of the application.
  *
- * @param {{database: object, reads: object, cache: object, version: string, publicDirectory: URL}} options
- *   as database/index.js, database/reads.js and cache.js describe them; without `reads` and `cache` all comes from the database
+ * @param {{database: object, reads: object, cache: object, announcer: Announcer, version: string, publicDirectory: URL}} options
+ *   as database/index.js, database/reads.js, cache.js and events.js describe them; without `reads` and `cache` all comes from the
+ *   database, without `announcer` nobody is told
  */
-export function createApp({ database, reads = new Reads(database), cache = NO_CACHE, version, publicDirectory }) {
+export function createApp({
+  database,
+  reads = new Reads(database),
+  cache = NO_CACHE,
+  announcer = new Announcer({ database, queueUrls: [] }),
+  version,
+  publicDirectory,
+}) {
   const listings = new ListingRepository(database, reads, cache);
   const oneTruth = !reads.replicated && cache === NO_CACHE;
   const serveStatic = createStaticHandler(publicDirectory);
@@ -120,7 +129,8 @@ export function createApp({ database, reads = new Reads(database), cache = NO_CA
       GET: async (request, response, { query }) =>
         sendJson(response, 200, await listings.search(parseFilter(query), positionOf(request))),
       POST: async (request, response) => {
-        const listing = await listings.create(parseListing(await readJson(request)));
+        const listing = await listings.create(parseListing(await readJson(request)), announcer.enabled);
+        announcer.announce(listing);
         sendJson(response, 201, listing, { Location: `/api/listings/${listing.id}`, ...(await written()) });
       },
     },

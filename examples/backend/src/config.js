@@ -32,6 +32,11 @@ export function readConfig(env = process.env) {
     readUrl: env.DATABASE_READ_URL || '',
     cacheUrl: env.REDIS_URL || '',
     version: env.APP_VERSION || packageJson.version,
+    // QUEUE_URL_EMAIL and the like; none where the tier has no queues.
+    queueUrls: Object.keys(env)
+      .filter((name) => name.startsWith('QUEUE_URL_') && env[name])
+      .sort()
+      .map((name) => env[name]),
     publicDirectory: new URL('../public/', import.meta.url),
     // How long a stopping process still answers, each answer closing its connection, before it stops listening:
     // clients and load balancers leave by themselves instead of finding a closed door.

@@ -5,6 +5,7 @@ import { openCache } from './cache.js';
 import { readConfig } from './config.js';
 import { openDatabase } from './database/index.js';
 import { Reads } from './database/reads.js';
+import { Announcer } from './events.js';
 import { describeError, log } from './log.js';
 import { gracefulStop } from './shutdown.js';
 
@@ -13,7 +14,8 @@ async function main() {
   const database = await openDatabase(config.databaseUrl);
   const replica = config.readUrl ? await openDatabase(config.readUrl, { replica: true }) : undefined;
   const cache = openCache(config.cacheUrl);
-  const app = createApp({ database, reads: new Reads(database, replica), cache, ...config });
+  const announcer = new Announcer({ database, queueUrls: config.queueUrls });
+  const app = createApp({ database, reads: new Reads(database, replica), cache, announcer, ...config });
   // Above the 60 s idle timeout of a load balancer: it, not we, must be the one who closes an idle connection.
   const server = http.createServer({ keepAliveTimeout: 65_000, headersTimeout: 66_000 }, app);
   const stop = gracefulStop(server, { drainMs: config.drainMs, lingerMs: config.lingerMs, deadlineMs: config.stopDeadlineMs });
@@ -23,6 +25,7 @@ async function main() {
     for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => {}).off(name, onSignal);
     log.info('stopping', { signal });
     const finished = await stop();
+    await announcer.close();
     await Promise.all([cache.close(), replica?.close(), database.close()]);
     log.info('stopped', { finished });
     process.exit(finished ? 0 : 1);

@@ -7,6 +7,7 @@ import { createApp } from '../src/app.js';
 import { openCache } from '../src/cache.js';
 import { openDatabase } from '../src/database/index.js';
 import { Reads } from '../src/database/reads.js';
+import { Announcer } from '../src/events.js';
 import { migrate } from '../src/migrations.js';
 
 export { migrate, openDatabase };
@@ -18,8 +19,10 @@ export function temporaryDirectory(t) {
   return directory;
 }
 
+const NOWHERE = new URL('file:///nonexistent/');
+
 /** The application on a free loopback port, its schema migrated. */
-export async function startApp(t, { url, readUrl, cacheUrl = '', publicDirectory = new URL('file:///nonexistent/') }) {
+export async function startApp(t, { url, readUrl, cacheUrl = '', queueUrls = [], sweepMs, publicDirectory = NOWHERE }) {
   const database = await openDatabase(url);
   await migrate(database);
   // A busy machine is no lost replica.
@@ -27,11 +30,13 @@ export async function startApp(t, { url, readUrl, cacheUrl = '', publicDirectory
   const replica = readUrl && (await openDatabase(readUrl, { replica: patience }));
   const cache = openCache(cacheUrl);
   const reads = new Reads(database, replica);
-  const server = http.createServer(createApp({ database, reads, cache, version: '1.2.3-test', publicDirectory }));
+  const announcer = new Announcer({ database, queueUrls, sweepMs });
+  const server = http.createServer(createApp({ database, reads, cache, announcer, version: '1.2.3-test', publicDirectory }));
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
+    await announcer.close();
     await Promise.all([cache.close(), replica?.close(), database.close()]);
   });
   const base = `http://127.0.0.1:${server.address().port}`;

@@ -110,7 +110,7 @@ describe('postgres server', { skip: engines[1][1].skip }, () => {
     const databases = await Promise.all([1, 2, 3].map(() => openDatabase(url)));
     const applied = await Promise.all(databases.map((database) => migrate(database)));
     await Promise.all(databases.map((database) => database.close()));
-    assert.deepEqual(applied.flat(), ['0001_listings.sql']);
+    assert.deepEqual(applied.flat(), ['0001_listings.sql', '0002_listing_events.sql']);
   });
 });
 

@@ -56,7 +56,7 @@ test('processes that migrate at once do it once, and write no warning', async (t
   const env = { ...process.env, LOG_LEVEL: 'info', DATABASE_URL: `sqlite:${path.join(temporaryDirectory(t), 'shared.sqlite3')}` };
   const results = await Promise.all([1, 2, 3].map(() => run(process.execPath, [script], { env })));
   const lines = results.map(({ stdout }) => JSON.parse(stdout));
-  assert.deepEqual(lines.flatMap((line) => line.applied), ['0001_listings.sql']);
+  assert.deepEqual(lines.flatMap((line) => line.applied), ['0001_listings.sql', '0002_listing_events.sql']);
   assert.deepEqual(results.map(({ stderr }) => stderr), ['', '', '']);
 });
 

@@ -79,7 +79,8 @@ export class ListingRepository {
     return plain((await this.#database.query(`SELECT ${COLUMNS} FROM listings WHERE id = $1`, [id])).rows[0]);
   }
 
-  async create(listing) {
+  /** @param {boolean} announce whether others are to be told of it (events.js) */
+  async create(listing, announce = false) {
     const now = new Date().toISOString();
     const names = ['id', ...FIELDS, 'search_text', 'make_key', 'created_at', 'updated_at'];
     const values = [
@@ -92,7 +93,8 @@ export class ListingRepository {
     ];
     const holders = names.map((_, index) => `$${index + 1}`);
     const { rows } = await this.#database.query(
-      `INSERT INTO listings (${names.join(', ')}) VALUES (${holders.join(', ')}) RETURNING ${COLUMNS}`,
+      `INSERT INTO listings (${names.join(', ')}, to_announce) VALUES (${holders.join(', ')}, ${announce ? 'TRUE' : 'FALSE'})
+       RETURNING ${COLUMNS}`,
       values,
     );
     return plain(rows[0]);
@@ -108,6 +110,20 @@ export class ListingRepository {
       [...values, id],
     );
     return plain(rows[0]);
+  }
+
+  async toAnnounce(createdBefore, limit) {
+    const { rows } = await this.#database.query(
+      `SELECT ${COLUMNS} FROM listings WHERE to_announce AND created_at < $1 ORDER BY created_at LIMIT ${limit}`,
+      [createdBefore],
+    );
+    return rows.map(plain);
+  }
+
+  async announced(ids) {
+    if (ids.length === 0) return;
+    const holders = ids.map((_, index) => `$${index + 1}`);
+    await this.#database.query(`UPDATE listings SET to_announce = FALSE WHERE id IN (${holders.join(', ')})`, ids);
   }
 
   async remove(id) {
