@@ -15,6 +15,7 @@ from lab.reconcilers.autoscaling import AutoScaling
 from lab.reconcilers.base import Reconciler
 from lab.reconcilers.caches import Caches
 from lab.reconcilers.databases import Databases
+from lab.reconcilers.functions import PollingFunctions
 from lab.reconcilers.images import Images
 from lab.reconcilers.instances import Instances
 from lab.reconcilers.load_balancers import LoadBalancers
@@ -116,6 +117,7 @@ def make_reconcilers() -> list[Reconciler]:
         LoadBalancers(),
         Databases(),
         Caches(),
+        PollingFunctions(),
     ]
 
 
