@@ -27,7 +27,7 @@ _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 
 VERB_INPUTS = (
     *("wait", "since", "limit", "format", "to", "deploy_strategy", "compute_kind"),
-    *("probe", "backup", "backup_keep", "verify_only", "what"),
+    *("queue", "probe", "backup", "backup_keep", "verify_only", "what"),
     *("desired", "maintenance", "message", "follow", "command", "host", "as_root"),
     *("ref", "build_tests", "deploy_batches", "deploy_healthy_floor", "deploy_unhealthy", "deploy_watch"),
 )
@@ -37,7 +37,7 @@ VERB_INPUTS = (
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
     of_releases = (_build, _strategy, _rollout, _rollback)
-    for check in (_numbers, _since, _choices, *of_releases, _data, _scale, _maintenance, _hosts, _probe):
+    for check in (_numbers, _since, _choices, *of_releases, _data, _redrive, _scale, _maintenance, _hosts, _probe):
         yield from check(values, known)
 
 
@@ -99,6 +99,11 @@ def _data(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     what = str(values.get("what", "database"))
     if what not in ("database", "app"):
         yield Problem("what", known.where("what"), f"'{what}' is nothing that rotates", "database or app")
+
+
+def _redrive(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    if known.verb == "redrive" and not str(values.get("queue") or ""):
+        yield Problem("queue", known.where("queue"), "which queue's dead letters go back", "write -e queue=email")
 
 
 def _scale(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
