@@ -6,6 +6,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ def waiting(aws: Aws, name: str) -> int:
 def test_a_listing_ends_in_the_output_of_every_worker(aws: Aws) -> None:
     listing = create(CAR)
     for queue in QUEUES:
-        made = wait_for(lambda queue=queue: output(aws, queue, listing["id"]))
+        made = wait_for(partial(output, aws, queue, listing["id"]))
         assert made["queue"] == queue
     assert output(aws, "email", listing["id"])["output"]["subject"] == "New listing: Tata Nexon (2023)"  # type: ignore[index]
     wait_for(lambda: all(waiting(aws, queue) == 0 for queue in QUEUES))
