@@ -123,7 +123,7 @@ def _add_faults(commands: Any) -> None:
     fault.add_argument("database", help="identifier of a database instance or a read replica")
     _add_loss(fault)
     fault.set_defaults(command=_fault_database)
-    text = "a zone fails: all its hosts at once, and databases whose primary is there go over to their standby"
+    text = "a zone fails: all its hosts and cache nodes; databases whose primary is there go over to their standby"
     fault = faults.add_parser("zone", help=text, description=text)
     fault.add_argument("zone", help="Availability Zone, as us-east-1a")
     fault.set_defaults(command=_fault_zone)
@@ -277,7 +277,8 @@ def _fault_zone(options: argparse.Namespace) -> None:
     import boto3
 
     session: Any = boto3.Session("lab", "lab", region_name=options.zone[:-1])
-    ec2, rds = (session.client(service, endpoint_url=settings.API_URL) for service in ("ec2", "rds"))
+    services = ("ec2", "rds", "elasticache")
+    ec2, rds, cache = (session.client(service, endpoint_url=settings.API_URL) for service in services)
     filters = [{"Name": "availability-zone", "Values": [options.zone]}]
     reservations = ec2.describe_instances(Filters=filters)["Reservations"]
     names = [settings.host_name(item["InstanceId"]) for each in reservations for item in each["Instances"]]
@@ -285,6 +286,11 @@ def _fault_zone(options: argparse.Namespace) -> None:
         settings.database_name(item["DBInstanceIdentifier"])
         for item in rds.describe_db_instances()["DBInstances"]
         if item.get("AvailabilityZone") == options.zone
+    ]
+    names += [
+        settings.cache_name(item["CacheClusterId"])
+        for item in cache.describe_cache_clusters()["CacheClusters"]
+        if item.get("PreferredAvailabilityZone") == options.zone
     ]
     found = podman.containers()
     lost = [name for name in names if name in found and found[name].state == "running"]

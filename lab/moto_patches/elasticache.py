@@ -15,6 +15,7 @@ from typing import Any
 
 from moto.core.resource_tagging import TaggedResource
 from moto.core.responses import ActionResult, PaginatedResult
+from moto.ec2.models import ec2_backends
 from moto.elasticache import models
 from moto.elasticache.exceptions import CacheSubnetGroupNotFound, ElastiCacheException, ReplicationGroupNotFound
 from moto.elasticache.responses import ElastiCacheResponse
@@ -168,8 +169,17 @@ def _describe(group: Group) -> dict[str, Any]:
     }
 
 
-def _describe_node(group: Group, member: str) -> dict[str, Any]:
+def subnet_of(backend: Any, group: Group, number: int) -> Any:
+    """The subnet of a node: one zone after the other."""
+    subnet_ids = backend.cache_subnet_groups[group.subnet_group].subnet_ids
+    ec2 = ec2_backends[backend.account_id][backend.region_name]
+    return ec2.get_subnet(subnet_ids[(number - 1) % len(subnet_ids)])
+
+
+def _describe_node(backend: Any, group: Group, number: int) -> dict[str, Any]:
+    member = group.member(number)
     return {
+        "PreferredAvailabilityZone": subnet_of(backend, group, number).availability_zone,
         "CacheClusterId": member,
         "ReplicationGroupId": group.name,
         "CacheNodeType": group.node_type,
@@ -297,9 +307,9 @@ def _patch_groups() -> None:
     def describe_cache_clusters(self: Any) -> ActionResult:
         name, backend = self._get_param("CacheClusterId"), self.elasticache_backend
         found = [
-            _describe_node(group, member)
-            for group in backend.replication_groups.values()
-            for member in group.members
+            _describe_node(backend, group, number)
+            for group in list(backend.replication_groups.values())
+            for number, member in enumerate(group.members, start=1)
             if name in (None, member)
         ]
         return PaginatedResult({"CacheClusters": found}) if found else nodes(self)

@@ -95,19 +95,12 @@ def address(group: Group, number: int) -> str | None:
     return None if found is None else str(found.private_ip_address)
 
 
-def subnets_of(backend: Any, group: Group) -> list[Any]:
-    """The subnets a group's nodes are spread over."""
-    ec2 = ec2_backends[settings.ACCOUNT_ID][group.region]
-    return [ec2.get_subnet(subnet_id) for subnet_id in backend.cache_subnet_groups[group.subnet_group].subnet_ids]
-
-
 def ensure_interface(backend: Any, group: Group, number: int) -> None:
-    """Give a node its network interface unless it has one: one zone after the other."""
+    """Give a node its network interface unless it has one."""
     if address(group, number) is not None:
         return
-    subnets = subnets_of(backend, group)
+    subnet = elasticache.subnet_of(backend, group, number)
     ec2 = ec2_backends[settings.ACCOUNT_ID][group.region]
-    subnet = subnets[(number - 1) % len(subnets)]
     description = interface_description(group, number)
     interfaces.allocate(ec2, subnet, description, group.security_group_ids, "amazon-elasticache")
 
@@ -295,7 +288,7 @@ class Caches(Reconciler):
         (directory / "valkey.conf").touch(mode=0o600)
         (directory / "valkey.conf").write_text(configuration(group, self._own(group), primary))
         (directory / "start").write_text(START.format(inside=INSIDE))
-        vpc_id = subnets_of(backend, group)[0].vpc_id
+        vpc_id = elasticache.subnet_of(backend, group, number).vpc_id
         podman.rm(name)
         podman.run(
             name,
