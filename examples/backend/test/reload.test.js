@@ -20,6 +20,9 @@ async function environment(t, more = {}) {
     PORT: '0',
     LOG_LEVEL: 'info',
     DATABASE_URL: `sqlite:${path.join(temporaryDirectory(t), 'reload.sqlite3')}`,
+    // Those of the tests around this one belong to another database.
+    DATABASE_READ_URL: '',
+    REDIS_URL: '',
     ...more,
   };
   const [code] = await once(spawn(process.execPath, [migrateScript], { env }), 'exit');
