@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from lab import api, api_faults, image, losses, machine, podman, process, settings
+from lab import api, api_faults, image, losses, machine, mailbox, podman, process, settings
 
 START_SECONDS = 60
 STOP_SECONDS = 60
@@ -87,6 +87,10 @@ def _parser() -> argparse.ArgumentParser:
         help="what is 100 %% of a host's CPU (default: the cores of its instance type)",
     )
     pace.set_defaults(command=_metrics)
+    text = "show the mail that the account has sent, as by alarms"
+    mail = commands.add_parser("mail", help=text, description=text)
+    mail.add_argument("--to", default="", metavar="ADDRESS", help="of one address alone")
+    mail.set_defaults(command=_mail)
     text = "run SQL in a database's own host, as its superuser, and print the rows"
     psql = commands.add_parser("psql", help=text, description=text)
     psql.add_argument("database", help="database instance identifier")
@@ -198,6 +202,7 @@ def _down(options: argparse.Namespace) -> None:
     _remove_all()
     shutil.rmtree(settings.home() / "objects", ignore_errors=True)
     settings.state_file().unlink(missing_ok=True)
+    mailbox.file().unlink(missing_ok=True)
     print("the lab is down: nothing of it runs")
 
 
@@ -227,6 +232,14 @@ def _logs(options: argparse.Namespace) -> None:
         raise LabError("there is no log: the lab never ran; start it: lab up")
     follow = ["--follow"] if options.follow else []
     subprocess.run(["tail", f"--lines={LOG_LINES}", *follow, str(settings.log_file())], check=False)
+
+
+def _mail(options: argparse.Namespace) -> None:
+    mails = list(mailbox.read(options.to))
+    for mail in mails:
+        print(f"Date: {mail['time']}\nTo: {mail['to']}\nSubject: {mail['subject']}\n\n{mail['text'].rstrip()}\n")
+    if not mails:
+        print("no mail")
 
 
 def _fault(options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 from lab import api, imds, machine, moto_patches, process, settings, state, times
 from lab.dns import Resolver
 from lab.frontdoor import FrontDoor
+from lab.reconcilers.alarms import Alarms
 from lab.reconcilers.autoscaling import AutoScaling
 from lab.reconcilers.base import Reconciler
 from lab.reconcilers.caches import Caches
@@ -19,6 +20,7 @@ from lab.reconcilers.functions import PollingFunctions
 from lab.reconcilers.images import Images
 from lab.reconcilers.instances import Instances
 from lab.reconcilers.load_balancers import LoadBalancers
+from lab.reconcilers.measurements import Measurements
 from lab.reconcilers.networks import Networks
 from lab.reconcilers.stand_ins import StandIns
 from lab.reconcilers.target_tracking import TargetTracking
@@ -114,6 +116,8 @@ def make_reconcilers() -> list[Reconciler]:
         Images(),
         AutoScaling(),
         TargetTracking(),
+        Measurements(),
+        Alarms(),
         LoadBalancers(),
         Databases(),
         Caches(),

@@ -417,9 +417,13 @@ class Server:
         return self.status.startswith("UP")
 
 
+def parse_stat(text: str) -> list[dict[str, str]]:
+    """Read the answer to `show stat`: rows of listeners, servers and backends, by the names of the columns."""
+    return list(csv.DictReader(io.StringIO(text.removeprefix("# ").strip())))
+
+
 def parse_servers(text: str) -> list[Server]:
     """Read the answer to `show stat -1 4 -1`."""
-    rows = csv.DictReader(io.StringIO(text.removeprefix("# ").strip()))
     return [
         Server(
             backend=row["pxname"],
@@ -431,7 +435,7 @@ def parse_servers(text: str) -> list[Server]:
             sessions=int(row["scur"] or 0),
             changed=int(row["lastchg"] or 0),
         )
-        for row in rows
+        for row in parse_stat(text)
         if row["svname"] not in {"FRONTEND", "BACKEND"}
     ]
 

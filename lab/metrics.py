@@ -64,18 +64,22 @@ class CpuMeter:
             instance: moto's instance.
             cpus: cores that are 100 %; 0 stands for those of its type.
         """
-        used = self._seconds(settings.host_name(instance.id))
+        whole = cpus or INSTANCE_TYPES[instance.instance_type]["VCpuInfo"]["DefaultVCpus"]
+        return self.percent_of(settings.host_name(instance.id), whole)
+
+    def percent_of(self, name: str, cpus: float) -> float | None:
+        """The same of any container, by its name."""
+        used = self._seconds(name)
         if used is None:
-            self._seen.pop(instance.id, None)
+            self._seen.pop(name, None)
             return None
         now = time.monotonic()
-        before = self._seen.get(instance.id)
-        self._seen[instance.id] = (now, used)
+        before = self._seen.get(name)
+        self._seen[name] = (now, used)
         # A host that was started again counts from nothing.
         if before is None or now <= before[0] or used < before[1]:
             return None
-        whole = cpus or INSTANCE_TYPES[instance.instance_type]["VCpuInfo"]["DefaultVCpus"]
-        return min(100.0, (used - before[1]) / (now - before[0]) / whole * 100)
+        return min(100.0, (used - before[1]) / (now - before[0]) / cpus * 100)
 
     def _seconds(self, name: str) -> float | None:
         """CPU seconds of a container since it was started."""
