@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from lab import api, cli, image, machine, podman, process, settings
@@ -152,3 +153,43 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+class FakeAws:
+    """EC2 and RDS with two hosts and a database, one host and the database in zone a."""
+
+    def client(self, service: str, endpoint_url: str) -> FakeAws:
+        """Return itself, whatever is asked for; it answers at the lab's address."""
+        assert endpoint_url == settings.API_URL
+        return self
+
+    def describe_instances(self, Filters: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        """Find the host of the zone."""
+        found = {"us-east-1a": ["i-a", "i-ended"], "us-east-1b": ["i-b"]}[Filters[0]["Values"][0]]
+        return {"Reservations": [{"Instances": [{"InstanceId": each}]} for each in found]}
+
+    def describe_db_instances(self) -> dict[str, Any]:
+        """Know the database."""
+        return {"DBInstances": [{"DBInstanceIdentifier": "cars", "AvailabilityZone": "us-east-1a"}]}
+
+
+def test_a_zone_is_lost_at_one_moment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    regions: list[str] = []
+
+    def session(*_keys: str, region_name: str) -> FakeAws:
+        regions.append(region_name)
+        return FakeAws()
+
+    monkeypatch.setattr(boto3, "Session", session)
+    names = {settings.host_name("i-a"), settings.host_name("i-b"), settings.database_name("cars")}
+    running = {name: podman.Container(name, "running", {}, "") for name in names}
+    monkeypatch.setattr(podman, "containers", lambda: running)
+    killed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(podman, "podman", lambda *arguments: killed.append(arguments))
+    assert cli.main(["fault", "zone", "us-east-1a"]) == 0
+    assert killed == [("kill", settings.host_name("i-a"), settings.database_name("cars"))]
+    assert capsys.readouterr().out == "lost with us-east-1a: i-a, db-cars\n"
+    assert regions == ["us-east-1"]
+    del running[settings.host_name("i-b")]
+    assert cli.main(["fault", "zone", "us-east-1b"]) == 1
+    assert "nothing of the lab runs in us-east-1b" in said(capsys)
