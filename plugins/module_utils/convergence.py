@@ -42,6 +42,7 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "ec2:subnet": "AvailableIpAddressCount",
         "ec2:snapshot": "Progress",
         "ec2:vpc-endpoint": "State",
+        "ec2:vpc-flow-log": "DeliverLogsStatus DeliverLogsErrorMessage",
         "elasticloadbalancing:loadbalancer": "State",
         "elasticloadbalancing:targetgroup": "Targets",
         # Which node is written to changes when another one takes over.

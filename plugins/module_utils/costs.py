@@ -79,6 +79,12 @@ def _cache(node_type: str, nodes: int) -> Demand:
     return Demand(f"valkey {node_type}", nodes, f"Valkey {node_type}")
 
 
+def _nat_gateways(tier: Mapping[str, Any]) -> int:
+    """Return how many NAT gateways a tier's data asks for."""
+    private = tier.get("network_private_subnet_cidrs", [])
+    return {"one": min(1, len(private)), "per_zone": len(private)}.get(str(tier.get("network_nat_gateways")), 0)
+
+
 def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
     """Return what a tier's data (``group_vars/tier_<name>.yml``) asks for, at its smallest number of instances."""
     layers = tier["layers"]
@@ -86,7 +92,10 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
     count = int(tier.get("compute_min_size", 1)) if group else 1
     volume = float(tier.get("compute_volume_size", 0))
     demands = _instances(str(tier["compute_instance_type"]), count, volume) if "compute" in layers else []
-    addresses = count
+    # Instances in private subnets have no address of their own; NAT gateways do.
+    gateways = _nat_gateways(tier)
+    addresses = gateways + (0 if tier.get("network_private_subnet_cidrs") else count)
+    demands.append(Demand("nat gateway", gateways, "NAT gateway"))
     if "load_balancer" in layers:
         demands.append(Demand("alb", 1, "load balancer"))
         # A load balancer has a public address in each of its zones.
@@ -116,10 +125,13 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
     for instance in stack["compute"]["instances"]:
         kinds[instance["type"]] = kinds.get(instance["type"], 0) + 1
     demands = [demand for kind, count in sorted(kinds.items()) for demand in _instances(kind, count, volume_gb)]
-    addresses = sum(kinds.values())
+    network = stack["network"]
+    gateways = len(network["nat_gateway_ids"])
+    addresses = gateways + (0 if network["private_subnet_ids"] else sum(kinds.values()))
+    demands.append(Demand("nat gateway", gateways, "NAT gateway"))
     if stack["load_balancer"]["arn"]:
         demands.append(Demand("alb", 1, "load balancer"))
-        addresses += len(stack["network"]["public_subnet_ids"])
+        addresses += len(network["public_subnet_ids"])
     demands.append(Demand("ipv4", addresses, "public IPv4"))
     database = stack["database"]
     if database["identifier"]:
@@ -175,7 +187,11 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
             **stack,
             "compute": {"instances": [{"type": wanted["compute_instance_type"]}] * count},
             "load_balancer": {"arn": "planned" if "load_balancer" in layers else stack["load_balancer"]["arn"]},
-            "network": {"public_subnet_ids": wanted["network_public_subnet_cidrs"]},
+            "network": {
+                "public_subnet_ids": wanted["network_public_subnet_cidrs"],
+                "private_subnet_ids": wanted.get("network_private_subnet_cidrs", []),
+                "nat_gateway_ids": ["planned"] * _nat_gateways(wanted),
+            },
             "database": database if "database" in layers else stack["database"],
             "firewall": {"rules": stack["firewall"]["rules"] or (FIREWALL_RULES if "firewall" in layers else 0)},
             "cache": cache if "cache" in layers else stack["cache"],

@@ -72,6 +72,9 @@ EMPTY: dict[str, Any] = {
         "route_table_ids": [],
         "security_group_ids": {},
         "connect_endpoint_id": "",
+        "nat_gateway_ids": [],
+        "nat_allocation_ids": [],
+        "flow_log_ids": [],
         "availability_zones": [],
     },
     "storage": {
@@ -81,6 +84,7 @@ EMPTY: dict[str, Any] = {
         "audit_bucket": "",
         "images_bucket": "",
         "images_bucket_domain": "",
+        "logs_bucket": "",
     },
     "database": {
         "identifier": "",
@@ -773,6 +777,8 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
     ("arn:*:elasticache:*", _caches),
     ("arn:*:sqs:*", _queues),
     ("arn:*:lambda:*:function:*", _functions),
+    ("arn:*:ec2:*:vpc-flow-log/*", _ec2("vpc-flow-log", "describe_flow_logs", "FlowLogs", "FlowLogId")),
+    ("arn:*:s3:::*-logs-[0-9]*", _bucket("logs")),
 )
 
 #: Kinds that READERS and MORE_READERS list themselves. Instances that ended and secrets that await their deletion stay
@@ -789,6 +795,7 @@ LISTED = frozenset(
         "ec2:instance-connect-endpoint",
         "ec2:elastic-ip",
         "ec2:natgateway",
+        "ec2:vpc-flow-log",
         "ec2:volume",
         "ec2:image",
         "ec2:snapshot",
@@ -941,6 +948,11 @@ def _one(ours: Found, kind: str) -> Mapping[str, Any]:
     return found[0].description if found else {}
 
 
+def _of_layer(ours: Found, kind: str, layer: str) -> list[Resource]:
+    """Return the resources of a kind that one layer has made."""
+    return [resource for resource in ours.get(kind, []) if resource.tags.get(LAYER_TAG) == layer]
+
+
 def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
     """Fill in parameters, identity, storage and monitoring."""
     found = [from_rule(rule.tags, rule.description) for rule in ours.get("elasticloadbalancing:listener-rule", [])]
@@ -1011,6 +1023,9 @@ def _fill_network(stack: dict[str, Any], ours: Found, environment: Environment) 
             for group in groups
         },
         connect_endpoint_id=_one(ours, "ec2:instance-connect-endpoint").get("InstanceConnectEndpointId", ""),
+        nat_gateway_ids=sorted(resource.id for resource in ours.get("ec2:natgateway", [])),
+        nat_allocation_ids=sorted(address.id for address in _of_layer(ours, "ec2:elastic-ip", "network")),
+        flow_log_ids=sorted(resource.id for resource in ours.get("ec2:vpc-flow-log", [])),
     )
     for purpose in ("public", "private", "database"):
         of_purpose = [subnet for subnet in subnets if subnet.tags.get("vahana:subnet") == purpose]
@@ -1111,7 +1126,8 @@ def _fill_compute(stack: dict[str, Any], ours: Found, _environment: Environment)
         if resource.description["State"]["Name"] in ("pending", "running"):
             by_role.setdefault(resource.tags.get(ROLE_TAG, ""), []).append(resource)
     backends = by_role.get("backend", [])
-    address = _one(ours, "ec2:elastic-ip")
+    addresses = _of_layer(ours, "ec2:elastic-ip", "compute")
+    address: Mapping[str, Any] = addresses[0].description if addresses else {}
     targets = stack["load_balancer"]["targets"]
     group = _one(ours, "autoscaling:autoScalingGroup")
     lifecycle = {item["InstanceId"]: item["LifecycleState"] for item in group.get("Instances", [])}

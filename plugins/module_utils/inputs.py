@@ -31,6 +31,7 @@ SMALLEST_LOAD_BALANCER_SUBNET = 27
 RESERVED_ADDRESSES = 5
 LOAD_BALANCER_ADDRESSES = 8
 ZONES_NEEDED = 2
+NAT_GATEWAYS = ("none", "one", "per_zone")
 HIGHEST_PORT = 65535
 SSH_PORT = 22
 #: What other tools call our variables.
@@ -105,6 +106,7 @@ def check_inputs(values: Mapping[str, Any], known: Knowledge) -> list[Problem]:
         _release,
         _networks,
         _zones,
+        _nat_gateways,
         _capacity,
         _ports,
         _sizes,
@@ -271,10 +273,12 @@ def _networks(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
 
 def _zones(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     layers = values.get("layers", ())
-    for layer, subnets in (("load_balancer", "public"), ("database", "database")):
+    for layer, subnets in (("load_balancer", "public"), ("load_balancer", "private"), ("database", "database")):
         name = f"network_{subnets}_subnet_cidrs"
         blocks = values.get(name)
-        if layer in layers and isinstance(blocks, list) and len(blocks) < ZONES_NEEDED:
+        # Without private subnets instances are in the public ones.
+        wanted = layer in layers and (blocks or subnets != "private")
+        if wanted and isinstance(blocks, list) and len(blocks) < ZONES_NEEDED:
             yield Problem(
                 name,
                 known.where(name),
@@ -300,6 +304,25 @@ def _zones(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if len(set(zones)) < ZONES_NEEDED and {"load_balancer", "database"} & set(layers):
         yield Problem(
             "network_availability_zones", where, "fewer than two availability zones", f"this tier needs {ZONES_NEEDED}"
+        )
+
+
+def _nat_gateways(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    """Check that instances in private subnets can get out: they start with what AWS's APIs tell them."""
+    private, public = (values.get(f"network_{kind}_subnet_cidrs") or [] for kind in ("private", "public"))
+    name, choice = "network_nat_gateways", str(values.get("network_nat_gateways", "none"))
+    if choice not in NAT_GATEWAYS:
+        yield Problem(name, known.where(name), f"unknown '{choice}'", f"one of {', '.join(NAT_GATEWAYS)}")
+    if not private or not isinstance(private, list) or not isinstance(public, list):
+        return
+    if choice == "none":
+        what = "instances in private subnets would reach neither AWS's APIs nor package mirrors"
+        yield Problem(name, known.where(name), what, "write -e network_nat_gateways=one, or per_zone")
+    name = "network_private_subnet_cidrs"
+    if len(private) > len(public):
+        what = f"{len(private)} private subnets and {len(public)} public ones"
+        yield Problem(
+            name, known.where(name), what, "each zone needs a public one too, for load balancer and NAT gateway"
         )
 
 
@@ -343,21 +366,23 @@ def _capacity(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
 
 
 def _room(values: Mapping[str, Any], known: Knowledge, instances: int | None) -> Iterable[Problem]:
-    """Check that the public subnets have an address for every instance besides the load balancer's own."""
-    blocks = values.get("network_public_subnet_cidrs")
+    """Check that the instances' subnets have an address for each, besides the load balancer's own in public ones."""
+    kind = "private" if values.get("network_private_subnet_cidrs") else "public"
+    blocks = values.get(f"network_{kind}_subnet_cidrs")
     if instances is None or not isinstance(blocks, list):
         return
-    taken = RESERVED_ADDRESSES + (LOAD_BALANCER_ADDRESSES if "load_balancer" in values.get("layers", ()) else 0)
+    shared = kind == "public" and "load_balancer" in values.get("layers", ())
+    taken = RESERVED_ADDRESSES + (LOAD_BALANCER_ADDRESSES if shared else 0)
     room = 0
     for block in blocks:
-        network, problems = _parse_network("network_public_subnet_cidrs", block, known)
+        network, problems = _parse_network(f"network_{kind}_subnet_cidrs", block, known)
         if network is None or problems:
             return
         room += max(0, network.num_addresses - taken)
     if instances > room:
         name = "compute_max_size"
         yield Problem(
-            name, known.where(name), f"{instances} instances do not fit", f"the public subnets have room for {room}"
+            name, known.where(name), f"{instances} instances do not fit", f"the {kind} subnets have room for {room}"
         )
 
 
@@ -438,6 +463,7 @@ CHECKED = (
     "network_public_subnet_cidrs",
     "network_private_subnet_cidrs",
     "network_database_subnet_cidrs",
+    "network_nat_gateways",
     "network_availability_zones",
     "network_load_balancer_ports",
     "backend_port",

@@ -59,6 +59,7 @@ options:
           - launch_template
           - load_balancer
           - log_group
+          - nat_gateway
           - replication_group
           - route_table
           - s3_bucket
@@ -217,13 +218,14 @@ EC2_TYPES = {
     "snapshot": Ec2Type(
         "describe_snapshots", "Snapshots", "SnapshotId", vpc_filter="", arguments=(("OwnerIds", ["self"]),)
     ),
+    "nat_gateway": Ec2Type("describe_nat_gateways", "NatGateways", "NatGatewayId"),
     "elastic_ip": Ec2Type("describe_addresses", "Addresses", "AllocationId", vpc_filter=""),
 }
 
 # Types that can be looked up by the ownership tags alone.
 LISTED_BY_TAGS = frozenset({*EC2_TYPES, "instance", "db_snapshot"})
 
-# A connect endpoint stays listed for a while after it was deleted.
+# Connect endpoints and NAT gateways stay listed for a while after they were deleted.
 GONE_STATES = ("delete-complete", "deleted")
 
 
@@ -496,6 +498,7 @@ TYPES: dict[str, tuple[str, Finder, str, str]] = {
             ("image", "machine image"),
             ("snapshot", "disk snapshot"),
             ("elastic_ip", "Elastic IP address"),
+            ("nat_gateway", "NAT gateway"),
         )
     },
     "instance": ("ec2", find_instance, "EC2 instance", "aws ec2 create-tags --resources {id} --tags {iam_tags}"),

@@ -73,6 +73,24 @@ def test_a_cache_costs_its_nodes_and_a_secret() -> None:
     assert costs.total(costs.bill(costs.stack_demands(stack, 8), PRICES)) == pytest.approx(2 * 9.928)
 
 
+def test_the_full_tier_pays_for_its_way_out() -> None:
+    layers = [*BASIC["layers"]]
+    lines = {line.name: line for line in costs.bill(costs.tier_demands(tier("full", layers)), PRICES)}
+    assert lines["NAT gateway"].usd == pytest.approx(32.85)
+    # One of the gateway and two of the load balancer: instances in private subnets have none.
+    assert lines["public IPv4"].quantity == 3
+    per_zone = {**tier("full", layers), "network_nat_gateways": "per_zone"}
+    lines = {line.name: line for line in costs.bill(costs.tier_demands(per_zone), PRICES)}
+    assert (lines["NAT gateway"].quantity, lines["public IPv4"].quantity) == (2, 4)
+
+
+def test_gateways_that_run_are_paid_for() -> None:
+    stack = running_basic()
+    stack["network"].update(private_subnet_ids=["subnet-3", "subnet-4"], nat_gateway_ids=["nat-1"])
+    lines = {line.name: line for line in costs.bill(costs.stack_demands(stack, 8), PRICES)}
+    assert (lines["NAT gateway"].quantity, lines["public IPv4"].quantity) == (1, 3)
+
+
 def test_a_domain_adds_its_zone() -> None:
     with_zone = {**MINIMAL, "layers": [*MINIMAL["layers"], "dns"]}
     more = costs.total(costs.bill(costs.tier_demands(with_zone), PRICES))

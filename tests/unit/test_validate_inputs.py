@@ -49,6 +49,12 @@ GOOD: dict[str, Any] = {
 }
 
 
+PRIVATE: dict[str, Any] = {
+    "network_private_subnet_cidrs": ["10.0.3.0/24", "10.0.4.0/24"],
+    "network_nat_gateways": "one",
+}
+
+
 def lines(known: Knowledge = KNOWN, **changes: Any) -> list[str]:
     """Return what is said about the good inputs with some of them changed."""
     return [str(problem) for problem in check_inputs({**GOOD, **changes}, known)]
@@ -56,6 +62,11 @@ def lines(known: Knowledge = KNOWN, **changes: Any) -> list[str]:
 
 def test_good_inputs_pass() -> None:
     assert lines() == []
+
+
+def test_private_subnets_with_a_way_out_pass() -> None:
+    assert lines(**PRIVATE) == []
+    assert lines(**{**PRIVATE, "network_nat_gateways": "per_zone"}, compute_max_size=500) == []
 
 
 def test_numbers_may_come_as_text_from_the_command_line() -> None:
@@ -92,6 +103,19 @@ def test_numbers_may_come_as_text_from_the_command_line() -> None:
         ({"network_public_subnet_cidrs": ["10.0.1.0/24"]}, "it needs 2 availability zones"),
         ({"network_database_subnet_cidrs": []}, "0 subnet for the database"),
         ({"network_public_subnet_cidrs": "10.0.1.0/24"}, "is not a list of networks"),
+        ({**PRIVATE, "network_private_subnet_cidrs": ["10.0.3.0/24"]}, "it needs 2 availability zones"),
+        (
+            {**PRIVATE, "network_private_subnet_cidrs": ["10.0.1.0/24", "10.0.4.0/24"]},
+            "overlaps 10.0.1.0/24 (network_p",
+        ),
+        ({**PRIVATE, "network_private_subnet_cidrs": ["10.1.3.0/24", "10.0.4.0/24"]}, "10.1.3.0/24 is outside the VPC"),
+        (
+            {**PRIVATE, "network_private_subnet_cidrs": ["10.0.3.0/24", "10.0.4.0/24", "10.0.7.0/24"]},
+            "3 private subnets and 2 public ones",
+        ),
+        ({**PRIVATE, "network_nat_gateways": "none"}, "reach neither AWS's APIs nor package mirrors"),
+        ({"network_nat_gateways": "two"}, "unknown 'two'; one of none, one, per_zone"),
+        ({**PRIVATE, "network_private_subnet_cidrs": ["10.0.3.0/28", "10.0.4.0/28"], "compute_max_size": 24}, "for 22"),
         ({"network_availability_zones": ["us-east-1a", "us-east-1a"]}, "names a zone twice"),
         ({"network_availability_zones": ["eu-west-1a", "us-east-1b"]}, "'eu-west-1a' is not in us-east-1"),
         ({"network_availability_zones": ["us-east-1a"]}, "fewer than two availability zones"),
