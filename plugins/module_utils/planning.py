@@ -442,6 +442,7 @@ KINDS = {
     "acm_request": "certificate",
     "autoscaling_group": "Auto Scaling group",
     "autoscaling_lifecycle_hook": "lifecycle hook",
+    "autoscaling_maintenance_policy": "maintenance policy",
     "autoscaling_pin": "pinned release",
     "autoscaling_policy": "scaling policy",
     "autoscaling_refresh": "instances of group",

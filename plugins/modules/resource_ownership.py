@@ -84,6 +84,10 @@ options:
       vpc_id:
         description: Look only in this VPC (for types that are parts of one).
         type: str
+      attributes:
+        description: Return also the C(attributes) of a load balancer, which are asked for one by one.
+        type: bool
+        default: false
 notes:
   - An S3 bucket is tagged by a call of its own after it was created. A bucket of this account with no tag and no
     object in it is therefore taken for the rest of an interrupted run, and counts as ours.
@@ -147,6 +151,7 @@ class Query:
     name: str
     vpc_id: str
     tags: Mapping[str, str]
+    attributes: bool = False
 
 
 @dataclass(frozen=True)
@@ -285,7 +290,12 @@ def find_instance(client: Any, query: Query) -> Iterable[Finding]:
 def find_load_balancer(client: Any, query: Query) -> Iterable[Finding]:
     """Find a load balancer by its name."""
     for item in client.describe_load_balancers(Names=[query.name])["LoadBalancers"]:
-        yield finding(item, query.name, item["LoadBalancerName"], item["LoadBalancerArn"], elbv2_tags(client, item))
+        arn = item["LoadBalancerArn"]
+        found = finding(item, query.name, item["LoadBalancerName"], arn, elbv2_tags(client, item))
+        if query.attributes:
+            asked = client.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+            found["attributes"] = boto3_tag_list_to_ansible_dict(asked)
+        yield found
 
 
 def find_target_group(client: Any, query: Query) -> Iterable[Finding]:
@@ -616,6 +626,7 @@ def main() -> None:
                     "type": {"type": "str", "required": True, "choices": sorted(TYPES)},
                     "name": {"type": "str"},
                     "vpc_id": {"type": "str"},
+                    "attributes": {"type": "bool", "default": False},
                 },
             },
         },
@@ -625,7 +636,8 @@ def main() -> None:
     if not all(ownership.values()):
         module.fail_json(msg=f"tags must contain {' and '.join(OWNERSHIP_KEYS)}.")
     queries = [
-        Query(item["type"], item["name"] or "", item["vpc_id"] or "", ownership) for item in module.params["resources"]
+        Query(item["type"], item["name"] or "", item["vpc_id"] or "", ownership, item["attributes"])
+        for item in module.params["resources"]
     ]
     for query in queries:
         if not query.name and query.type not in LISTED_BY_TAGS:

@@ -14,7 +14,7 @@ from moto import mock_aws
 from moto.ec2.models import ec2_backends
 
 HERE = Path(__file__).parent
-CHANGING = ("test_discover.py",)
+CHANGING = ("test_discover.py", "test_autoscaling_maintenance_policy.py")
 """Tests that apply all of the lab's patches, beside those of the lab itself."""
 
 
