@@ -68,6 +68,7 @@ def diagnose(facts: Facts) -> list[Finding]:
         _suspended,
         _lock,
         _maintenance,
+        _dead_letters,
         _drift,
     )
     return [finding for check in checks for finding in check(facts)]
@@ -268,6 +269,14 @@ def _maintenance(facts: Facts) -> Iterable[Finding]:
     if found["on"]:
         mend = "ansible-playbook playbooks/maintenance.yml -e maintenance=off"
         yield Finding("maintenance", f"it is on since {found['since'] or 'some time'}", mend)
+
+
+def _dead_letters(facts: Facts) -> Iterable[Finding]:
+    for name, count in facts["stack"]["queue"]["messages"].items():
+        if name.endswith("-dlq") and count:
+            queue = name.removesuffix("-dlq")
+            mend = f"its log says why; then playbooks/redrive.yml -e queue={queue}"
+            yield Finding(f"queue {queue}", f"{count} messages that its worker could not take", mend)
 
 
 def _drift(facts: Facts) -> Iterable[Finding]:

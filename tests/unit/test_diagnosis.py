@@ -144,6 +144,13 @@ ACCOUNT = ("account",)
         ),
         (("lock",), {"held": True, "alive": False, "who": "ann has it"}, "lock", "dead: ann has it", "unlock.yml"),
         ((*STACK, "maintenance"), {"on": True, "since": "noon", "message": ""}, "maintenance", "since noon", "=off"),
+        (
+            (*STACK, "queue", "messages"),
+            {"email": 5, "email-dlq": 2},
+            "queue email",
+            "2 messages that its worker could not take",
+            "redrive.yml -e queue=email",
+        ),
         (("drift",), [{}, {}], "drift", "2 resources", "playbooks/drift.yml"),
     ],
 )

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { ListingRepository } from './listings/repository.js';
 import { describeError, log } from './log.js';
 
@@ -22,7 +21,7 @@ const CLOSE_MS = 2000;
 export class Announcer {
   #listings;
   #queueUrls;
-  #client;
+  #sqs;
   #timer;
   #sweeping = false;
   #work = new Set();
@@ -31,8 +30,6 @@ export class Announcer {
     this.#listings = new ListingRepository(database);
     this.#queueUrls = queueUrls;
     if (!this.enabled) return;
-    // The endpoint comes from region and environment as for any AWS client; a queue's URL names the queue only.
-    this.#client = new SQSClient({ useQueueUrlAsEndpoint: false });
     // Younger ones are on their way from the process that created them.
     this.#timer = setInterval(() => this.#track(this.#sweep(new Date(Date.now() - sweepMs).toISOString())), sweepMs).unref();
   }
@@ -50,7 +47,14 @@ export class Announcer {
   async close() {
     clearInterval(this.#timer);
     await Promise.race([Promise.all(this.#work), sleep(CLOSE_MS, undefined, { ref: false })]);
-    this.#client?.destroy();
+    (await this.#sqs)?.destroy();
+  }
+
+  /** The client, loaded with the first message: where there are no queues nobody pays for it. */
+  #client() {
+    // The endpoint comes from region and environment as for any AWS client; a queue's URL names the queue only.
+    this.#sqs ??= import('@aws-sdk/client-sqs').then(({ SQS }) => new SQS({ useQueueUrlAsEndpoint: false }));
+    return this.#sqs;
   }
 
   #track(promise) {
@@ -80,9 +84,8 @@ export class Announcer {
       Id: listing.id,
       MessageBody: JSON.stringify({ id: listing.id, type: 'listing.created', time: listing.created_at, listing }),
     }));
-    const answers = await Promise.all(
-      this.#queueUrls.map((QueueUrl) => this.#client.send(new SendMessageBatchCommand({ QueueUrl, Entries }))),
-    );
+    const sqs = await this.#client();
+    const answers = await Promise.all(this.#queueUrls.map((QueueUrl) => sqs.sendMessageBatch({ QueueUrl, Entries })));
     const failed = answers.flatMap((answer) => answer.Failed ?? []);
     const refused = new Set(failed.map((entry) => entry.Id));
     await this.#listings.announced(listings.map((listing) => listing.id).filter((id) => !refused.has(id)));
