@@ -10,6 +10,7 @@ Gaps closed:
 - DeleteDBInstance needs no final snapshot name and takes a used one.
 - Subnet groups and parameter groups are missing in the tagging API.
 - An unknown parameter group is no error, one in use can be deleted, and none has a parameter that nobody has set.
+- A maintenance window that begins when the backup window ends is taken for an overlap.
 - A read replica is its source under a second name: the same resource id, tags, protection and standby.
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 
 from moto.core.resource_tagging import TaggedResource
 from moto.core.responses import ActionResult
-from moto.rds import models
+from moto.rds import models, utils
 from moto.rds.exceptions import (
     DBInstanceAlreadyExists,
     DBInstanceNotFoundError,
@@ -354,6 +355,16 @@ def _patch_instances() -> None:
     models.DBInstance.default_db_parameter_group_details = default_db_parameter_group_details
 
 
+def _patch_windows() -> None:
+    seconds = utils.get_overlap_between_two_date_ranges
+
+    def overlap(*times: Any) -> int:
+        # moto refuses from 0 seconds on.
+        return seconds(*times) or -1
+
+    utils.get_overlap_between_two_date_ranges = overlap
+
+
 def _patch_snapshots() -> None:
     create = models.RDSBackend.create_db_snapshot
     copy = models.RDSBackend.copy_db_snapshot
@@ -559,6 +570,7 @@ def _patch_engine_versions() -> None:
 def apply() -> None:
     """Patch moto.rds."""
     _patch_instances()
+    _patch_windows()
     _patch_snapshots()
     _patch_subnet_groups()
     _patch_parameter_groups()

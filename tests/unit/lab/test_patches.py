@@ -215,6 +215,13 @@ class TestDatabases:
         database(subnets, BackupRetentionPeriod=0)
         assert client("rds").describe_db_snapshots()["DBSnapshots"] == []
 
+    def test_maintenance_may_begin_when_the_backup_ends(self) -> None:
+        _, subnets = network()
+        made = database(subnets, PreferredBackupWindow="03:00-04:00", PreferredMaintenanceWindow="sun:04:00-sun:05:00")
+        assert made["PreferredMaintenanceWindow"] == "sun:04:00-sun:05:00"
+        with pytest.raises(ClientError, match="must not overlap"):
+            client("rds").modify_db_instance(DBInstanceIdentifier="trial", PreferredBackupWindow="03:30-04:30")
+
     def test_a_replica_is_an_instance_of_its_own(self) -> None:
         _, subnets = network()
         source = database(subnets, DeletionProtection=True, MultiAZ=True, StorageEncrypted=True)
