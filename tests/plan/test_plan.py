@@ -145,6 +145,24 @@ def lose_flow_log(account: Account) -> None:
     ec2.delete_flow_logs(FlowLogIds=[item["FlowLogId"] for item in ec2.describe_flow_logs()["FlowLogs"]])
 
 
+def terminate_first(account: Account) -> None:
+    """Let the group terminate instances before their successors serve."""
+    account.client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName=f"{NAME}-backend",
+        InstanceMaintenancePolicy={"MinHealthyPercentage": -1, "MaxHealthyPercentage": -1},
+    )
+
+
+def unprotect_load_balancer(account: Account) -> None:
+    """Let the load balancer be deleted by mistake, and write no logs."""
+    elbv2 = account.client("elbv2")
+    arn = elbv2.describe_load_balancers(Names=[NAME])["LoadBalancers"][0]["LoadBalancerArn"]
+    off = ("deletion_protection.enabled", "access_logs.s3.enabled")
+    elbv2.modify_load_balancer_attributes(
+        LoadBalancerArn=arn, Attributes=[{"Key": key, "Value": "false"} for key in off]
+    )
+
+
 def edit_scaling_policy(account: Account) -> None:
     """Let the group grow late."""
     autoscaling = account.client("autoscaling")
@@ -177,6 +195,8 @@ DRIFTS: dict[str, list[Drift]] = {
         lose_endpoint_of_subnet,
         lose_flow_log,
         edit_scaling_policy,
+        terminate_first,
+        unprotect_load_balancer,
     ],
 }
 EDITED: dict[str, dict[str, Any]] = {

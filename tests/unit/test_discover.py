@@ -124,14 +124,19 @@ def test_larger_tiers_and_what_is_left_of_them_are_read_whatever_the_run_is_told
     made = [item["SubnetId"] for item in ec2.describe_subnets()["Subnets"] if item.get("Tags")]
     vpcs = [item["VpcId"] for item in ec2.describe_vpcs()["Vpcs"] if item.get("Tags")]
     groups = [item["GroupId"] for item in ec2.describe_security_groups()["SecurityGroups"] if item.get("Tags")]
+    address = {"ResourceType": "elastic-ip", "Tags": pairs({**OURS, "vahana:layer": "network"})}
+    allocation = ec2.allocate_address(Domain="vpc", TagSpecifications=[address])["AllocationId"]
     gateway = ec2.create_nat_gateway(
         SubnetId=made[0],
-        AllocationId=ec2.allocate_address()["AllocationId"],
+        AllocationId=allocation,
         TagSpecifications=[{"ResourceType": "natgateway", "Tags": pairs(OURS)}],
     )["NatGateway"]["NatGatewayId"]
     ec2.create_tags(Resources=[*made, *vpcs, *groups], Tags=pairs({"vahana:tier": "basic"}))
     assert "DescribeNatGateways" in asked()[1]
-    assert gateway in [entry["id"] for entry in discover(PROD)["resources"]]
+    stack = discover(PROD)
+    assert gateway in [entry["id"] for entry in stack["resources"]]
+    assert (stack["network"]["nat_gateway_ids"], stack["network"]["nat_allocation_ids"]) == ([gateway], [allocation])
+    assert stack["compute"]["elastic_ip"] == "", "it is no instance's"
     ec2.delete_nat_gateway(NatGatewayId=gateway)
     assert gateway not in [entry["id"] for entry in discover(PROD)["resources"]]
 
