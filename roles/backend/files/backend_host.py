@@ -85,6 +85,7 @@ class Boot:
         auto_scaling_group: name of the group that launched the host, if one did.
         lifecycle_hook: name of the launch hook that waits for the host, if there is one.
         queues: URLs of the queues that the application sends to, by name.
+        images_bucket: S3 bucket in which the application keeps images, if there is one.
         release: the release that the host is launched with; without it the approved one (parameter_prefix/release). It
             counts until the launch is answered: what is deployed later survives a reboot.
     """
@@ -100,6 +101,7 @@ class Boot:
     queues: dict[str, str]
     release: str | None = None
     cache: dict[str, str] | None = None
+    images_bucket: str | None = None
 
     @classmethod
     def load(cls, path: Path) -> Boot:
@@ -131,6 +133,7 @@ class Boot:
             queues=take("queues", dict, optional=True) or {},
             release=take("release", str, optional=True),
             cache=take("cache", dict, optional=True),
+            images_bucket=take("images_bucket", str, optional=True),
         )
         if isinstance(boot.port, int) and not 0 < boot.port < 65536:
             faults.append("'port' must be between 1 and 65535")
@@ -407,7 +410,9 @@ def compose_environment(boot: Boot, aws: Aws) -> dict[str, str]:
         **_cache_url(boot, aws),
         **{f"QUEUE_URL_{name.upper().replace('-', '_')}": url for name, url in boot.queues.items()},
     }
-    if boot.queues:
+    if boot.images_bucket:
+        environment["IMAGES_BUCKET"] = boot.images_bucket
+    if boot.queues or boot.images_bucket:
         # The AWS SDK for JavaScript finds credentials by itself, but no region.
         environment["AWS_REGION"] = boot.region
     for secret_id in boot.secrets:

@@ -106,6 +106,13 @@ def test_environment_with_queues(boot_file: Path, aws: Aws) -> None:
     assert environment["AWS_REGION"] == BOOT["region"]
 
 
+def test_environment_with_a_bucket_of_images(boot_file: Path, aws: Aws) -> None:
+    set_up_environment()
+    boot_file.write_text(json.dumps({**BOOT, "images_bucket": "cars-prod-images"}))
+    environment = compose_environment(Boot.load(boot_file), aws)
+    assert (environment["IMAGES_BUCKET"], environment["AWS_REGION"]) == ("cars-prod-images", BOOT["region"])
+
+
 def test_environment_of_sqlite(boot_file: Path, aws: Aws) -> None:
     data = {**BOOT, "secrets": [], "database": {"engine": "sqlite", "path": "/srv/x.sqlite3"}}
     boot_file.write_text(json.dumps(data))

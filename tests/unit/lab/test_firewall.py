@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +14,7 @@ from jinja2 import Environment
 
 from lab import firewall
 from lab.firewall import Limit, Rates, Request
+from lab.frontdoor import FrontDoor
 from plugins.module_utils.project import ROOT
 
 AGENT = {"user-agent": "curl/8"}
@@ -91,3 +96,66 @@ def test_the_rate_of_each_address_alone() -> None:
     assert not rates.exceeded("acl", limit, "b", now=31.0)
     # Five minutes later it is forgotten.
     assert not rates.exceeded("acl", limit, "a", now=340.0)
+
+
+@pytest.fixture
+def door(lab_account: None) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    made = FrontDoor(("127.0.0.1",), port, None)
+    made.start()
+    yield f"http://127.0.0.1:{port}"
+    made.close()
+
+
+def distribute(client: Callable[[str], Any], **variables: Any) -> None:
+    """Make a distribution behind the role's web ACL; its origin leads nowhere."""
+    seen = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "x"}
+    rules = [{**rule, "VisibilityConfig": seen} for rule in role_rules("cloudfront", **variables)]
+    acl = client("wafv2").create_web_acl(
+        Name="a", Scope="CLOUDFRONT", DefaultAction={"Allow": {}}, VisibilityConfig=seen, Rules=rules
+    )["Summary"]["ARN"]
+    origin = {
+        "Id": "o",
+        "DomainName": "gone.example.com",
+        "CustomOriginConfig": {"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "http-only"},
+    }
+    client("cloudfront").create_distribution(
+        DistributionConfig={
+            "CallerReference": "1",
+            "Comment": "",
+            "Enabled": True,
+            "Origins": {"Quantity": 1, "Items": [origin]},
+            "DefaultCacheBehavior": {
+                "TargetOriginId": "o",
+                "ViewerProtocolPolicy": "allow-all",
+                "CachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
+                "AllowedMethods": {"Quantity": 3, "Items": ["GET", "HEAD", "POST"]},
+            },
+            "WebACLId": acl,
+        }
+    )
+
+
+def answer(url: str, body: bytes | None = None) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, data=body, timeout=30) as found:
+            return int(found.status), found.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_front_door_refuses_what_the_web_acl_refuses(client: Callable[[str], Any], door: str) -> None:
+    distribute(client)
+    # It passes, and its origin is not there.
+    assert answer(f"{door}/api/listings?search=red+or+blue")[0] == 502
+    status, page = answer(f"{door}/api/listings?search=%27+or+1%3D1")
+    assert status == 403
+    assert "SQLi_QUERYARGUMENTS" in page
+    assert answer(f"{door}/api/listings", b"title=x%27+or+1%3D1")[0] == 403
+
+
+def test_the_front_door_refuses_who_asks_too_often(client: Callable[[str], Any], door: str) -> None:
+    distribute(client, firewall_rate_limit=10)
+    assert [answer(door)[0] for _ in range(12)] == [502] * 10 + [403] * 2
