@@ -34,6 +34,8 @@ ZONES_NEEDED = 2
 NAT_GATEWAYS = ("none", "one", "per_zone")
 HIGHEST_PORT = 65535
 SSH_PORT = 22
+#: PutRetentionPolicy, Amazon CloudWatch Logs API; those that amazon.aws.cloudwatchlogs_log_group takes.
+RETENTION_DAYS = frozenset({1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653})
 #: What other tools call our variables.
 OTHER_NAMES = {"version": "release"}
 #: How alike a misspelt variable must be to a known one before it is called a mistake (0 to 1).
@@ -110,6 +112,7 @@ def check_inputs(values: Mapping[str, Any], known: Knowledge) -> list[Problem]:
         _capacity,
         _ports,
         _sizes,
+        _log_retention,
         _patterns,
     )
     return [problem for check in checks for problem in check(values, known)]
@@ -430,6 +433,14 @@ def _sizes(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
             )
 
 
+def _log_retention(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    name = "monitoring_log_retention_days"
+    # The module that sets it deletes the log group before it refuses a number.
+    if name in values and whole_number(values[name]) not in RETENTION_DAYS:
+        days = ", ".join(map(str, sorted(RETENTION_DAYS)))
+        yield Problem(name, known.where(name), f"CloudWatch Logs knows no {values[name]} days", f"give one of {days}")
+
+
 def _patterns(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     patterns = {
         "compute_instance_type": (_INSTANCE_TYPE, "an instance type", "write it like t3.micro"),
@@ -482,6 +493,7 @@ CHECKED = (
     "database_backup_window",
     "database_maintenance_window",
     "monitoring_email",
+    "monitoring_log_retention_days",
     "functions_timeout",
     "functions_memory",
     "functions_batch_size",
