@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from lab.moto_patches import budgets
+from lab.moto_patches import budgets, cloudtrail
 from plugins.modules import budgets_budget, resource_ownership
 
 Run = Callable[..., dict[str, Any]]
@@ -84,5 +84,8 @@ def test_whose_a_trail_is(run_module: Run) -> None:
     assert [each["name"] for each in found["resources"]["trail"]] == ["cars-prod"]
     refused = run_module(resource_ownership, tags=TAGS, resources=[{"type": "trail", "name": "other"}])
     assert "aws cloudtrail add-tags" in refused["msg"]
+    cloudtrail.apply()
+    client.delete_trail(Name=found["resources"]["trail"][0]["arn"])
+    assert [each["Name"] for each in client.describe_trails()["trailList"]] == ["other"]
     none = run_module(resource_ownership, tags=TAGS, resources=[{"type": "trail", "name": "gone"}])
     assert none["resources"]["trail"] == []
