@@ -41,6 +41,15 @@ S3_ACTIONS = {
 }
 """The permissions of operations that are called otherwise."""
 
+RENAMED: Mapping[str, Mapping[str, str]] = {
+    "s3": S3_ACTIONS,
+    "budgets": dict.fromkeys(
+        ("DescribeBudget", "DescribeBudgets", "DescribeNotificationsForBudget", "DescribeSubscribersForNotification"),
+        "ViewBudget",
+    ),
+}
+"""By service, what permissions are called where operations are called otherwise."""
+
 
 @dataclass
 class Request:
@@ -82,7 +91,7 @@ class Request:
 
 def _of_parameters(request: Request) -> list[str]:
     given = request.parameters
-    names = given.get("Names") or [given.get("Name") or given.get("Path") or ""]
+    names = given.get("Names") or [given.get("Name") or given.get("Path") or given.get("ResourceId", "")]
     return [request.arn(f"parameter/{str(name).strip('/')}") for name in names]
 
 
@@ -131,7 +140,23 @@ def _of_tables(request: Request) -> list[str]:
 
 
 def _of_objects(request: Request) -> list[str]:
+    if request.action == "DeleteObjects":
+        # Which, says the body alone: whoever may delete all of them may.
+        return [f"arn:aws:s3:::{request.path.rstrip('/')}/*"]
     return [f"arn:aws:s3:::{request.path}" if request.path else "*"]
+
+
+def _of_templates(request: Request) -> list[str]:
+    of_template = request.action in ("CreateLaunchTemplateVersion", "DeleteLaunchTemplateVersions")
+    template = request.parameters.get("LaunchTemplateId") if of_template else None
+    return [request.arn(f"launch-template/{template}") if template else "*"]
+
+
+def _of_distributions(request: Request) -> list[str]:
+    # /2020-05-31/distribution/<id>/…
+    parts = request.path.split("/")
+    known = len(parts) > 2 and parts[1] == "distribution"
+    return [f"arn:aws:cloudfront::{settings.ACCOUNT_ID}:distribution/{parts[2]}" if known else "*"]
 
 
 def _of_all(_request: Request) -> list[str]:
@@ -140,7 +165,9 @@ def _of_all(_request: Request) -> list[str]:
 
 RESOURCES: dict[str, Callable[[Request], list[str]]] = {
     "autoscaling": _of_groups,
+    "cloudfront": _of_distributions,
     "dynamodb": _of_tables,
+    "ec2": _of_templates,
     "logs": _of_logs,
     "s3": _of_objects,
     "secretsmanager": _of_secrets,
@@ -162,7 +189,7 @@ def refuse(service: str, action: str, environ: dict[str, Any], start_response: S
         return None
     region = _scope(environ)[2]
     request = Request(service, action, region, environ)
-    name = f"{PREFIXES.get(service, service)}:{S3_ACTIONS.get(action, action) if service == 's3' else action}"
+    name = f"{PREFIXES.get(service, service)}:{RENAMED.get(service, {}).get(action, action)}"
     if name in NEVER_REFUSED:
         return None
     for resource in RESOURCES.get(service, _of_all)(request):

@@ -36,6 +36,7 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "budgets:budget": "CalculatedSpend HealthStatus NotificationState",
         "cloudfront:distribution": "Status InProgressInvalidationBatches ETag",
         "cloudfront:function": "Status Stage",
+        "codeconnections:connection": "ConnectionStatus",
         "cloudwatch:alarm": "StateValue StateReason StateReasonData EvaluationState",
         "ec2:instance": "NetworkInterfaces StateReason StateTransitionReason PublicDnsName AmiLaunchIndex",
         "ec2:instance-connect-endpoint": "State StateMessage",

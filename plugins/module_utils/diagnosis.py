@@ -64,6 +64,7 @@ def diagnose(facts: Facts) -> list[Finding]:
         _keep_alive,
         _certificates,
         _alarms,
+        _pipeline,
         _quotas,
         _suspended,
         _lock,
@@ -226,6 +227,14 @@ def _alarms(facts: Facts) -> Iterable[Finding]:
         yield Finding("alarms", "nobody gets them: the subscription is not confirmed", mend)
     else:
         yield Finding("alarms", "nobody gets them", "set monitoring_email and run site.yml --tags monitoring")
+
+
+def _pipeline(facts: Facts) -> Iterable[Finding]:
+    pipeline, region = facts["stack"]["pipeline"], facts["stack"]["region"]
+    if pipeline["connection_arn"] and pipeline["connection_status"] != "AVAILABLE":
+        console = f"https://{region}.console.aws.amazon.com/codesuite/settings/connections?region={region}"
+        what = f"its connection to the repository is {pipeline['connection_status']}: no push arrives"
+        yield Finding(f"pipeline {pipeline['name']}", what, f'approve it ("Update pending connection"): {console}')
 
 
 def _quotas(facts: Facts) -> Iterable[Finding]:

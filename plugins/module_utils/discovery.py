@@ -155,6 +155,7 @@ EMPTY: dict[str, Any] = {
     "monitoring": {"topic_arn": "", "alarm_names": [], "alarms": [], "dashboard": ""},
     "queue": {"urls": {}, "arns": {}, "dead_letter_arns": {}, "messages": {}},
     "functions": {"names": [], "role_names": [], "log_groups": []},
+    "pipeline": {"name": "", "arn": "", "connection_arn": "", "connection_status": ""},
     "maintenance": NOT_ON,
     "resources": [],
     "foreign": [],
@@ -684,11 +685,48 @@ def _functions(aws: Aws) -> Iterator[Resource]:
         if item["FunctionName"].startswith(prefix):
             tags = client.list_tags(Resource=item["FunctionArn"]).get("Tags", {})
             yield Resource("lambda:function", item["FunctionName"], item["FunctionArn"], tags, False, item)
-    # The roles that they run as, by their path.
+
+
+def _roles(aws: Aws) -> Iterator[Resource]:
+    """Read the roles below the environment's path, which larger tiers have beside that of the instances."""
     iam = aws.clients["iam"]
     for item in pages(iam, "list_roles", "Roles", PathPrefix=f"{aws.environment.parameter_prefix}/"):
         tags = tags_of(iam.list_role_tags(RoleName=item["RoleName"])["Tags"])
         yield Resource("iam:role", item["RoleName"], item["Arn"], tags, False, item)
+
+
+def _connections(aws: Aws) -> Iterator[Resource]:
+    api, name = aws.clients["codeconnections"], aws.environment.name_prefix
+    token: dict[str, str] = {}
+    while True:
+        page = api.list_connections(MaxResults=100, **token)
+        for item in page["Connections"]:
+            if item["ConnectionName"] == name:
+                arn = item["ConnectionArn"]
+                tags = tags_of(api.list_tags_for_resource(ResourceArn=arn)["Tags"])
+                yield Resource("codeconnections:connection", name, arn, tags, True, item)
+        if not page.get("NextToken"):
+            return
+        token = {"NextToken": page["NextToken"]}
+
+
+def _projects(aws: Aws) -> Iterator[Resource]:
+    names = [f"{aws.environment.name_prefix}-pipeline-{stage}" for stage in ("build", "deploy")]
+    for item in aws.clients["codebuild"].batch_get_projects(names=names)["projects"]:
+        tags = {tag["key"]: tag["value"] for tag in item.get("tags") or ()}
+        yield Resource("codebuild:project", item["name"], item["arn"], tags, True, item)
+
+
+def _pipeline(aws: Aws) -> Iterator[Resource]:
+    api, name = aws.clients["codepipeline"], aws.environment.name_prefix
+    try:
+        found = api.get_pipeline(name=name)
+    except api.exceptions.PipelineNotFoundException:
+        return
+    arn = found["metadata"]["pipelineArn"]
+    tags = {tag["key"]: tag["value"] for tag in api.list_tags_for_resource(resourceArn=arn)["tags"]}
+    # Its ARN ends in its name alone; others' have a kind before it.
+    yield Resource("codepipeline:pipeline", name, arn, tags, True, found["pipeline"])
 
 
 def _tagging(client: str) -> Reader:
@@ -714,7 +752,8 @@ def kind_of(arn: str) -> str:
     separator = min((resource.find(mark) for mark in "/:" if mark in resource), default=-1)
     if separator == -1:
         # A bucket or a topic: the whole rest is its name.
-        return {"s3": "s3:bucket", "sns": "sns:topic", "sqs": "sqs:queue"}.get(service, f"{service}:{service}")
+        kinds = {"s3": "bucket", "sns": "topic", "sqs": "queue", "codepipeline": "pipeline"}
+        return f"{service}:{kinds.get(service, service)}"
     return f"{service}:{resource[:separator]}"
 
 
@@ -779,6 +818,12 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
     ("arn:*:lambda:*:function:*", _functions),
     ("arn:*:ec2:*:vpc-flow-log/*", _ec2("vpc-flow-log", "describe_flow_logs", "FlowLogs", "FlowLogId")),
     ("arn:*:s3:::*-logs-[0-9]*", _bucket("logs")),
+    ("arn:*:codebuild:*:project/*-pipeline-*", _projects),
+    ("arn:*:codeconnections:*:connection/*", _connections),
+    ("arn:*:codepipeline:*", _pipeline),
+    # The tagging API names no roles: those of functions and of a pipeline.
+    ("arn:*:lambda:*:function:*", _roles),
+    ("arn:*:codepipeline:*", _roles),
 )
 
 #: Kinds that READERS and MORE_READERS list themselves. Instances that ended and secrets that await their deletion stay
@@ -823,6 +868,9 @@ LISTED = frozenset(
         "logs:log-group",
         "sqs:queue",
         *(f"lambda:{kind}" for kind in ("function", "event-source-mapping")),
+        "codebuild:project",
+        "codeconnections:connection",
+        "codepipeline:pipeline",
     }
 )
 
@@ -890,11 +938,13 @@ def _list(aws: Aws, pool: ThreadPoolExecutor) -> list[Resource]:
     asked = ask([*READERS, *(_certificates(f"acm{region}") for region in regions)])
     named = [] if aws.tier not in SMALL_TIERS else [resource for answer in tagged for resource in answer.result()]
     every = not {aws.tier, *(resource.tags.get("vahana:tier", "") for resource in named)} <= SMALL_TIERS
-    asked += ask(
+    wanted = (
         reader
         for pattern, reader in MORE_READERS
         if every or any(fnmatchcase(resource.arn, pattern) for resource in named)
     )
+    # One that lists two kinds is there twice.
+    asked += ask(dict.fromkeys(wanted))
     return [resource for answer in [*asked, *tagged] for resource in answer.result()]
 
 
@@ -928,7 +978,8 @@ def assemble(aws: Aws, found: Sequence[Resource]) -> dict[str, Any]:
         ours.setdefault(resource.kind, []).append(resource)
         kept = resource.tags.get(RETAIN_TAG) == "true"
         stack["retained" if kept else "resources"].append(resource.listed())
-    for fill in (_fill_small, _fill_network, _fill_data, _fill_compute, _fill_edge, _fill_messaging):
+    fillers = (_fill_small, _fill_network, _fill_data, _fill_compute, _fill_edge, _fill_messaging, _fill_pipeline)
+    for fill in fillers:
         fill(stack, ours, environment)
     stack["resources"].sort(key=lambda entry: (entry["service"], entry["type"], entry["id"]))
     return stack
@@ -1236,4 +1287,14 @@ def _fill_messaging(stack: dict[str, Any], ours: Found, environment: Environment
         log_groups=sorted(
             resource.id for resource in ours.get("logs:log-group", []) if resource.id.startswith(log_groups)
         ),
+    )
+
+
+def _fill_pipeline(stack: dict[str, Any], ours: Found, _environment: Environment) -> None:
+    pipeline, connection = ours.get("codepipeline:pipeline", []), _one(ours, "codeconnections:connection")
+    stack["pipeline"].update(
+        name=pipeline[0].id if pipeline else "",
+        arn=pipeline[0].arn if pipeline else "",
+        connection_arn=connection.get("ConnectionArn", ""),
+        connection_status=connection.get("ConnectionStatus", ""),
     )

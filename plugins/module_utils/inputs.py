@@ -48,6 +48,8 @@ _SIZE = r"(?:nano|micro|small|medium|large|(?:\d{1,2})?xlarge|metal(?:-\d{1,2}xl
 _INSTANCE_TYPE = re.compile(rf"[a-z][a-z0-9-]*\d[a-z0-9-]*\.{_SIZE}")
 _INSTANCE_CLASS = re.compile(rf"db\.[a-z][a-z0-9-]*\d[a-z0-9-]*\.{_SIZE}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+")
+_BRANCH = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,253}[A-Za-z0-9])?")
 _ENGINE_VERSION = re.compile(r"\d{2}(?:\.\d+)?")
 _TIME = r"(?:[01]\d|2[0-3]):[0-5]\d"
 _DAY_TIME = rf"(?:mon|tue|wed|thu|fri|sat|sun):{_TIME}"
@@ -406,6 +408,7 @@ def _ports(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
 
 def _sizes(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     # gp3 root volumes and RDS gp3 storage for PostgreSQL: "Amazon EBS volume types", "Amazon RDS DB instance storage".
+    # The bake time: RefreshPreferences, Amazon EC2 Auto Scaling API.
     limits = {
         "compute_volume_size": (8, 65536, "GiB"),
         "database_allocated_storage": (20, 65536, "GiB"),
@@ -422,6 +425,7 @@ def _sizes(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         "queue_max_receive_count": (1, 1000, "deliveries"),
         "queue_retention_days": (1, 14, "days"),
         "queue_dead_letter_retention_days": (1, 14, "days"),
+        "pipeline_bake_time": (0, 172800, "seconds"),
     }
     for name, (least, most, unit) in limits.items():
         if name not in values:
@@ -454,6 +458,8 @@ def _patterns(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
             "write it like sun:04:00-sun:05:00",
         ),
         "monitoring_email": (_EMAIL, "an e-mail address", "write it like ops@example.com"),
+        "pipeline_repository": (_REPOSITORY, "a repository", "write it like owner/name, without https:// and .git"),
+        "pipeline_branch": (_BRANCH, "a branch", "write it like main"),
     }
     for name, (pattern, what, mend) in patterns.items():
         value = str(values.get(name) or "")
@@ -502,4 +508,7 @@ CHECKED = (
     "queue_max_receive_count",
     "queue_retention_days",
     "queue_dead_letter_retention_days",
+    "pipeline_bake_time",
+    "pipeline_branch",
+    "pipeline_repository",
 )

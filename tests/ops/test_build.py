@@ -118,9 +118,11 @@ def test_tested_built_once_and_listed_with_hooks_around(account: Account, build:
 
     # The same by another name: nothing to build, nothing to tell.
     account.writes()
-    again = build("-e", "ref=main", *given)
+    name = told.parent / "release.txt"
+    again = build("-e", "ref=main", "-e", f"out={name}", *given)
     assert again.code == 0 and changed(again) == 0, again.output
     assert "nothing to build" in again.output
+    assert name.read_text() == release
     assert account.writes() == []
     assert len(told.read_text().splitlines()) == 2
 

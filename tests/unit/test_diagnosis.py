@@ -134,6 +134,13 @@ ACCOUNT = ("account",)
             "above 80",
             "status.yml",
         ),
+        (
+            (*STACK, "pipeline"),
+            {"name": "cars-prod", "connection_arn": ARN, "connection_status": "PENDING"},
+            "pipeline cars-prod",
+            "is PENDING: no push arrives",
+            "/codesuite/settings/connections?region=us-east-1",
+        ),
         ((*ACCOUNT, "quotas", "L-1", "used"), 30, "quota vCPUs", "30 of 32 are used, and 6 more", "--desired-value 36"),
         (
             (*STACK, "compute", "suspended_processes"),

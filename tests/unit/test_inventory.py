@@ -67,6 +67,13 @@ def test_the_lab_keeps_nothing_of_the_callers_aws_settings() -> None:
     }
 
 
+def test_the_lab_may_be_asked_as_a_role() -> None:
+    environment = {"AWS_SESSION_TOKEN": "real", "VAHANA_LAB_CREDENTIALS": "key secret token"}
+    aws_endpoint.enter_lab(environment, "http://127.0.0.1:4566")
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    assert [environment[name] for name in names] == ["key", "secret", "token"]
+
+
 def test_every_client_is_patient_with_throttling() -> None:
     with counting_server() as calls:
         ran = run(

@@ -46,6 +46,9 @@ GOOD: dict[str, Any] = {
     "database_engine_version": "17",
     "database_backup_retention_days": 7,
     "monitoring_email": "",
+    "pipeline_repository": "you/cars",
+    "pipeline_branch": "main",
+    "pipeline_bake_time": 300,
 }
 
 
@@ -139,6 +142,10 @@ def test_numbers_may_come_as_text_from_the_command_line() -> None:
         ({"backend_port": 22}, "port 22 is SSH's"),
         ({"network_load_balancer_ports": 80}, "is not a list of ports"),
         ({"monitoring_email": "ops"}, "is not an e-mail address"),
+        ({"pipeline_repository": "https://github.com/you/cars"}, "is not a repository"),
+        ({"pipeline_repository": "cars"}, "write it like owner/name"),
+        ({"pipeline_branch": "-main"}, "is not a branch"),
+        ({"pipeline_bake_time": "a while"}, "give 0 to 172800 seconds"),
     ],
 )
 def test_each_rule_names_the_fault_and_its_mend(change: dict[str, Any], expected: str) -> None:

@@ -31,6 +31,7 @@ POLICY = {
             "Action": "secretsmanager:GetSecretValue",
             "Resource": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:/cars/backend-??????",
         },
+        {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::boats/*"},
         {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": f"arn:aws:sqs:{REGION}:{ACCOUNT}:cars-email"},
         {
             "Effect": "Allow",
@@ -38,6 +39,16 @@ POLICY = {
             "Resource": f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:*:autoScalingGroupName/cars",
         },
         {"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Action": "ec2:DeleteLaunchTemplateVersions",
+            "Resource": f"arn:aws:ec2:{REGION}:{ACCOUNT}:launch-template/lt-cars",
+        },
+        {
+            "Effect": "Allow",
+            "Action": "cloudfront:CreateInvalidation",
+            "Resource": f"arn:aws:cloudfront::{ACCOUNT}:distribution/CARS",
+        },
     ],
 }
 TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
@@ -63,7 +74,8 @@ def administrator(url: str) -> Client:
         options: dict[str, Any] = {"endpoint_url": url, "region_name": REGION}
         return boto3.client(service, aws_access_key_id="admin", aws_secret_access_key="-", **options)  # type: ignore[call-overload]
 
-    make("s3").create_bucket(Bucket=BUCKET)
+    for bucket in (BUCKET, "boats"):
+        make("s3").create_bucket(Bucket=bucket)
     for key in ("releases/1", "releases/secret", "backups/1", "lock.json"):
         make("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
     for name in ("/cars/release", "/boats/release"):
@@ -115,6 +127,7 @@ ALLOWED: list[Call] = [
     lambda aws: aws("s3").head_object(Bucket=BUCKET, Key="releases/1"),
     lambda aws: aws("s3").put_object(Bucket=BUCKET, Key="backups/2", Body=b"y"),
     lambda aws: put_in_parts(aws, "backups/3"),
+    lambda aws: aws("s3").delete_objects(Bucket="boats", Delete={"Objects": [{"Key": "1"}]}),
     lambda aws: aws("ssm").get_parameter(Name="/cars/release"),
     lambda aws: aws("ssm").get_parameters(Names=["/cars/release", "/cars/none"]),
     lambda aws: aws("secretsmanager").get_secret_value(SecretId="/cars/backend"),
@@ -131,6 +144,7 @@ FORBIDDEN: list[tuple[str, Call]] = [
     ("AccessDenied", lambda aws: aws("s3").put_object(Bucket=BUCKET, Key="releases/2", Body=b"x")),
     ("AccessDenied", lambda aws: put_in_parts(aws, "releases/2")),
     ("AccessDenied", lambda aws: aws("s3").delete_object(Bucket=BUCKET, Key="backups/1")),
+    ("AccessDenied", lambda aws: aws("s3").delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "backups/1"}]})),
     ("403", lambda aws: aws("s3").head_object(Bucket=BUCKET, Key="lock.json")),
     ("AccessDeniedException", lambda aws: aws("ssm").get_parameter(Name="/boats/release")),
     ("AccessDeniedException", lambda aws: aws("ssm").get_parameters(Names=["/cars/release", "/boats/release"])),
@@ -149,6 +163,21 @@ FORBIDDEN: list[tuple[str, Call]] = [
     ("AccessDeniedException", lambda aws: aws("cloudwatch").describe_alarms()),
     ("AccessDeniedException", lambda aws: aws("lambda").list_functions()),
 ]
+
+
+def test_templates_and_distributions_are_known_by_their_ids(role: Client) -> None:
+    def outcome(service: str, call: str, **arguments: Any) -> str:
+        with pytest.raises(ClientError) as refused:
+            getattr(role(service), call)(**arguments)
+        return str(refused.value.response["Error"]["Code"])
+
+    template: dict[str, Any] = {"call": "delete_launch_template_versions", "Versions": ["1"]}
+    assert outcome("ec2", LaunchTemplateId="lt-boats", **template) == "UnauthorizedOperation"
+    assert outcome("ec2", LaunchTemplateId="lt-cars", **template) != "UnauthorizedOperation"
+    batch = {"Paths": {"Quantity": 1, "Items": ["/"]}, "CallerReference": "1"}
+    invalidation: dict[str, Any] = {"call": "create_invalidation", "InvalidationBatch": batch}
+    assert outcome("cloudfront", DistributionId="BOATS", **invalidation) == "AccessDenied"
+    assert outcome("cloudfront", DistributionId="CARS", **invalidation) == "NoSuchDistribution"
 
 
 @pytest.mark.parametrize("call", ALLOWED)
