@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from lab import api, api_faults, image, losses, machine, mailbox, podman, process, settings
+from lab import api, api_faults, image, losses, machine, mailbox, podman, process, repositories, settings
 
 START_SECONDS = 60
 STOP_SECONDS = 60
@@ -91,6 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     mail = commands.add_parser("mail", help=text, description=text)
     mail.add_argument("--to", default="", metavar="ADDRESS", help="of one address alone")
     mail.set_defaults(command=_mail)
+    text = "push what a repository has checked out, as if to GitHub: the pipelines whose source that is begin"
+    push = commands.add_parser("push", help=text, description=text)
+    push.add_argument("folder", type=Path, help="the repository")
+    push.add_argument("--repository", metavar="OWNER/NAME", help="what it is at GitHub (default: that of the pipeline)")
+    push.add_argument("--branch", help="branch to push to (default: that of the pipeline)")
+    push.add_argument("--region", default=settings.DEFAULT_REGION, help="of the pipeline (default: %(default)s)")
+    push.set_defaults(command=_push)
     text = "run SQL in a database's own host, as its superuser, and print the rows"
     psql = commands.add_parser("psql", help=text, description=text)
     psql.add_argument("database", help="database instance identifier")
@@ -200,7 +207,8 @@ def _down(options: argparse.Namespace) -> None:
     _require_root()
     _stop()
     _remove_all()
-    shutil.rmtree(settings.home() / "objects", ignore_errors=True)
+    for folder in ("objects", "repositories", "builds"):
+        shutil.rmtree(settings.home() / folder, ignore_errors=True)
     settings.state_file().unlink(missing_ok=True)
     mailbox.file().unlink(missing_ok=True)
     print("the lab is down: nothing of it runs")
@@ -369,6 +377,51 @@ def _psql(options: argparse.Namespace) -> None:
         ).stdout.strip()
     )
     print(podman.execute(name, *command, schema, stdin=options.sql).stdout, end="")
+
+
+def _push(options: argparse.Namespace) -> None:
+    _require_root()
+    repository, branch = options.repository, options.branch
+    if not repository or not branch:
+        found = _sources(options.region)
+        if len(found) != 1:
+            listed = (
+                ", ".join(f"{name} {of}" for name, of in sorted(found)) or "there is none: -e pipeline_repository=…"
+            )
+            raise LabError(f"say --repository and --branch, or have one pipeline in {options.region} ({listed})")
+        [(its_repository, its_branch)] = found
+        repository, branch = repository or its_repository, branch or its_branch
+    try:
+        commit = repositories.push(options.folder, repository, branch)
+    except repositories.GitError as error:
+        raise LabError(str(error)) from error
+    print(f"pushed {commit[:12]} to {repository}, branch {branch}; what becomes of it: lab logs -f")
+
+
+def _sources(region: str) -> set[tuple[str, str]]:
+    """Repository and branch of each pipeline's source."""
+    # Slow to import, and only this needs it.
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    api: Any = boto3.client(
+        "codepipeline",
+        endpoint_url=settings.API_URL,
+        region_name=region,
+        aws_access_key_id="lab",
+        aws_secret_access_key="0-no-secret-0",
+    )
+    found = set()
+    try:
+        for each in api.list_pipelines()["pipelines"]:
+            for stage in api.get_pipeline(name=each["name"])["pipeline"]["stages"]:
+                for action in stage["actions"]:
+                    if "FullRepositoryId" in (action.get("configuration") or {}):
+                        source = action["configuration"]
+                        found.add((source["FullRepositoryId"], source["BranchName"]))
+    except BotoCoreError as error:
+        raise LabError(f"the lab does not answer at {settings.API_URL}; start it: lab up") from error
+    return found
 
 
 def _serve(options: argparse.Namespace) -> None:

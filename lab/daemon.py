@@ -22,6 +22,7 @@ from lab.reconcilers.instances import Instances
 from lab.reconcilers.load_balancers import LoadBalancers
 from lab.reconcilers.measurements import Measurements
 from lab.reconcilers.networks import Networks
+from lab.reconcilers.pipelines import Pipelines
 from lab.reconcilers.stand_ins import StandIns
 from lab.reconcilers.target_tracking import TargetTracking
 from lab.reconcilers.waits import Waits
@@ -122,6 +123,7 @@ def make_reconcilers() -> list[Reconciler]:
         Databases(),
         Caches(),
         PollingFunctions(),
+        Pipelines(),
     ]
 
 
