@@ -553,7 +553,11 @@ RESULTS: dict[str, Callable[[Arguments, Known], Object]] = {
     },
     "elb_target_group": lambda a, known: {"target_group_arn": known.field("TargetGroupArn")},
     "elasticache_replication_group": lambda a, known: {
-        "replication_group": {"address": known.field("Address"), "arn": known.field("ARN")}
+        "replication_group": {
+            "replication_group_id": known.name(a["name"]),
+            "address": known.field("Address"),
+            "arn": known.field("ARN"),
+        }
     },
     "iam_instance_profile": lambda a, known: {
         "iam_instance_profile": {"instance_profile_name": known.name(a["name"]), "arn": known.field("Arn")}
