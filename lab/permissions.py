@@ -19,7 +19,7 @@ from typing import Any
 from lab import api_errors, policies, settings
 from lab.api_errors import StartResponse
 
-PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
+PREFIXES = {"monitoring": "cloudwatch", "email": "ses", "tagging": "tag"}
 """How policies call a service, where that is not the name that requests are signed for."""
 
 NEVER_REFUSED = ("sts:GetCallerIdentity",)
@@ -38,6 +38,9 @@ S3_ACTIONS = {
     "ListParts": "ListMultipartUploadParts",
     "DeleteObjects": "DeleteObject",
     "ListBuckets": "ListAllMyBuckets",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
 }
 """The permissions of operations that are called otherwise."""
 
