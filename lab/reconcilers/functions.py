@@ -96,10 +96,15 @@ class Poller(threading.Thread):
         """Receive and deliver until the mapping is gone or disabled."""
         while not self._closing.is_set():
             self._free.acquire()
+            batch: list[Any] = []
             try:
                 batch = self._gather()
             except QueueDoesNotExist:
-                batch = []
+                # It may come back under its name.
+                self._closing.wait(POLL_SECONDS)
+            except Exception:
+                # Nothing that one look at the queue can meet may end the polling.
+                self._owner.log.exception("polling %s", self._mapping.event_source_arn)
                 self._closing.wait(POLL_SECONDS)
             if batch:
                 threading.Thread(target=self._deliver, args=(batch,), name=f"{self.name}-batch", daemon=True).start()
