@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,21 @@ def forget() -> None:
     s3_backends.bucket_accounts.clear()
 
 
+def fill_messages(client: Client) -> None:
+    """Have queues, a move out of one and a function that works on the other."""
+    sqs = client("sqs")
+    dead = sqs.create_queue(QueueName="trial-dlq")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    sqs.create_queue(QueueName="trial", Attributes={"RedrivePolicy": redrive})
+    sqs.start_message_move_task(SourceArn=arn)
+    role = client("iam").create_role(RoleName="trial", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    client("lambda").create_function(
+        FunctionName="trial", Runtime="nodejs24.x", Role=role, Handler="a.b", Code={"ZipFile": b"x"}
+    )
+    client("lambda").create_event_source_mapping(FunctionName="trial", EventSourceArn=arn.removesuffix("-dlq"))
+
+
 def fill(client: Client) -> str:
     """Have something of every kind that is hard to keep; return an instance's id."""
     vpc = client("ec2").create_vpc(CidrBlock="10.95.0.0/16")["Vpc"]["VpcId"]
@@ -47,7 +63,7 @@ def fill(client: Client) -> str:
     client("acm").request_certificate(DomainName="cars.example.com", ValidationMethod="DNS")
     client("ssm").put_parameter(Name="/trial/env/release", Value="1", Type="String")
     client("secretsmanager").create_secret(Name="/trial/env/database", SecretString="{}")
-    client("sqs").create_queue(QueueName="trial")
+    fill_messages(client)
     client("sns").create_topic(Name="trial")
     client("route53").create_hosted_zone(Name="example.com", CallerReference="1")
     client("logs").create_log_group(logGroupName="trial")
@@ -66,7 +82,11 @@ def test_everything_comes_back_and_still_belongs_together(client: Client, tmp_pa
     assert client("ssm").get_parameter(Name="/trial/env/release")["Parameter"]["Value"] == "1"
     assert client("secretsmanager").get_secret_value(SecretId="/trial/env/database")["SecretString"] == "{}"
     assert client("kms").list_keys()["Keys"]
-    assert client("sqs").list_queues()["QueueUrls"]
+    assert len(client("sqs").list_queues()["QueueUrls"]) == 2
+    (mapping,) = client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    functions = get_backend("lambda")["123456789012"]["us-east-1"]
+    assert functions.get_function_by_arn(mapping["FunctionArn"]).function_name == "trial"
+    client("lambda").delete_function(FunctionName="trial")
     described = client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
     assert described["PrivateIpAddress"] == "10.95.1.4"
     # The same object from both sides, not a copy on each.
