@@ -46,6 +46,13 @@ S3_ACTIONS = {
 
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "s3": S3_ACTIONS,
+    "sqs": {
+        "SendMessageBatch": "SendMessage",
+        "DeleteMessageBatch": "DeleteMessage",
+        "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
+    },
+    "sns": {"PublishBatch": "Publish"},
+    "lambda": {"Invoke": "InvokeFunction"},
     "budgets": dict.fromkeys(
         ("DescribeBudget", "DescribeBudgets", "DescribeNotificationsForBudget", "DescribeSubscribersForNotification"),
         "ViewBudget",

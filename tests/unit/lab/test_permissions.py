@@ -132,6 +132,9 @@ ALLOWED: list[Call] = [
     lambda aws: aws("ssm").get_parameters(Names=["/cars/release", "/cars/none"]),
     lambda aws: aws("secretsmanager").get_secret_value(SecretId="/cars/backend"),
     lambda aws: aws("sqs").send_message(QueueUrl=queue(aws, "cars-email"), MessageBody="x"),
+    lambda aws: aws("sqs").send_message_batch(
+        QueueUrl=queue(aws, "cars-email"), Entries=[{"Id": "1", "MessageBody": "x"}]
+    ),
     lambda aws: aws("cloudwatch").put_metric_data(Namespace="x", MetricData=[{"MetricName": "y", "Value": 1}]),
     lambda aws: aws("sts").get_caller_identity(),
 ]
