@@ -41,10 +41,12 @@ class Instances(Reconciler):
     def reconcile(self) -> None:
         """Compare each instance with its container."""
         instances = {settings.host_name(instance.id): instance for instance in ec2.all_instances()}
+        # Of what was under way as the containers were listed, the list may be wrong by now.
+        busy = self._busy | held
         hosts = podman.containers({"vahana.kind": "host"})
         for name, instance in instances.items():
             host = hosts.get(name)
-            if instance.id in self._busy | held or (host is None and ec2.state_of(instance) is State.TERMINATED):
+            if instance.id in busy | self._busy | held or (host is None and ec2.state_of(instance) is State.TERMINATED):
                 continue
             self._step(instance, host.state if host else None)
         for name in hosts.keys() - instances.keys():
