@@ -41,6 +41,7 @@ PLAN = Path(__file__).resolve().parents[2] / "playbooks/plan.yml"
 _LAST_LINES = 50
 _WAIT_LINE_SECONDS = 30
 _USUAL = "_usual"
+_HIDDEN = "failed; why is hidden, for it may hold a secret: -e <role>_no_log=false shows it, secrets and all"
 
 
 def message_lines(result: Mapping[str, Any]) -> Iterator[str]:
@@ -51,7 +52,7 @@ def message_lines(result: Mapping[str, Any]) -> Iterator[str]:
             yield from message_lines(item)
         return
     said = [line for line in str(result.get("msg", "")).splitlines() if line.strip()]
-    yield from said or ["failed without a message; run again with -v"]
+    yield from said or [_HIDDEN if "censored" in result else "failed without a message; run again with -v"]
     for stream in ("stderr", "stdout", "module_stderr", "module_stdout"):
         words = str(result.get(stream, "")).strip()
         if words:

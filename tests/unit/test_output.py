@@ -27,3 +27,11 @@ def test_a_long_task_says_what_is_usual_until_it_ends(monkeypatch: pytest.Monkey
     time.sleep(0.2)
     assert len(said) == count
     assert said[0] == "waiting: Join | Wait for the database (0 s; usually 8 to 15 min)"
+
+
+def test_a_failure_that_is_hidden_says_how_to_see_it() -> None:
+    hidden = {"censored": "the output has been hidden", "failed": True}
+    assert list(vahana.message_lines(hidden)) == [
+        "failed; why is hidden, for it may hold a secret: -e <role>_no_log=false shows it, secrets and all"
+    ]
+    assert list(vahana.message_lines({"failed": True})) == ["failed without a message; run again with -v"]
