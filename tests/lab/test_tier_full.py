@@ -1,0 +1,152 @@
+"""The full tier from nothing to nothing, and what it bears: the cache, the replica and a whole zone are lost."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import playbook, run
+from tests.lab.load import Load, load, rows
+
+pytestmark = pytest.mark.long
+
+TIER = ("-e", "tier=full")
+NAME = "vahanhelp-prod"
+URL = "http://127.0.0.1:8080"
+PRIVATE = [ip_network("10.0.3.0/24"), ip_network("10.0.4.0/24")]
+CAR = {
+    "make": "Mahindra",
+    "model": "Thar",
+    "year": 2022,
+    "price": 1_500_000,
+    "mileage_km": 22_000,
+    "fuel": "diesel",
+    "transmission": "manual",
+    "city": "Goa",
+}
+ZONE_SECONDS = 300
+"""Until both hosts are back and in service, one zone being gone: most of it is the boot of a host."""
+LOSS_SECONDS = 20
+
+Aws = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def full(lab: None) -> Iterator[None]:
+    playbook("site.yml", *TIER, timeout=1800)
+    yield
+    playbook("playbooks/destroy.yml", "-e", f"confirm={NAME}", "-e", "keep_snapshot=false", timeout=1200)
+
+
+def _call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(URL + path, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=15) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+def _healthy(aws: Aws) -> list[str]:
+    elbv2 = aws("elbv2")
+    [group] = elbv2.describe_target_groups(Names=[f"{NAME}-backend"])["TargetGroups"]
+    found = elbv2.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
+    return [each["Target"]["Id"] for each in found if each["TargetHealth"]["State"] == "healthy"]
+
+
+def _hosts(aws: Aws, *ids: str) -> list[dict[str, Any]]:
+    found = aws("ec2").describe_instances(InstanceIds=list(ids))["Reservations"]
+    return [instance for reservation in found for instance in reservation["Instances"]]
+
+
+def _replica_has(listing: str) -> bool:
+    out = run("lab", "psql", f"{NAME}-replica", "-c", f"SELECT count(*) FROM listings WHERE id = '{listing}'").output
+    return out.split()[-1] == "1"
+
+
+@pytest.mark.usefixtures("full")
+def test_it_serves_from_private_subnets(aws: Aws) -> None:
+    assert _call("GET", "/api/health")["status"] == "ok"
+    healthy = _hosts(aws, *_healthy(aws))
+    assert len(healthy) >= 2
+    assert len({each["Placement"]["AvailabilityZone"] for each in healthy}) == 2
+    assert all(any(ip_address(each["PrivateIpAddress"]) in net for net in PRIVATE) for each in healthy)
+    assert not any("PublicIpAddress" in each for each in healthy)
+
+
+@pytest.mark.usefixtures("full")
+def test_a_car_is_found_at_once_and_reaches_the_replica() -> None:
+    listing = _call("POST", "/api/listings", CAR)
+    assert listing["id"] in {each["id"] for each in _call("GET", "/api/listings?q=thar")["items"]}
+    deadline = time.monotonic() + 30
+    while not _replica_has(listing["id"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+@pytest.mark.usefixtures("full")
+def test_a_second_run_changes_nothing() -> None:
+    for arguments in ((), ("-e", "full=true")):
+        again = playbook("site.yml", *TIER, *arguments)
+        assert all(recap["changed"] == 0 and recap["failed"] == 0 for recap in again.recaps()), again.output[-6000:]
+
+
+@pytest.mark.usefixtures("full")
+def test_the_plan_of_a_finished_tier_is_empty() -> None:
+    planned = playbook("playbooks/plan.yml", "-e", "full=true", check=False)
+    assert (planned.code, "nothing to do" in planned.output) == (0, True), planned.output[-6000:]
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize(("kind", "what"), [("cache", f"{NAME}-001"), ("database", f"{NAME}-replica")])
+def test_what_only_makes_it_faster_is_lost_and_nobody_notices(kind: str, what: str) -> None:
+    with load(f"full-{kind}") as seen:
+        time.sleep(5)
+        run("lab", "fault", kind, what, "--for", str(LOSS_SECONDS))
+        time.sleep(LOSS_SECONDS + 20)
+    seen.assert_unnoticed(500)
+    assert seen.acknowledged() - rows() == set()
+
+
+def _longest_gap(seen: Load) -> float:
+    """Seconds from the first answer that was a failure to the last."""
+    noted = [line for file in seen.folder.glob("*.noted") for line in file.read_text().splitlines()]
+    times = [int(line.split()[0]) for line in noted]
+    return max(times) - min(times) if times else 0
+
+
+@pytest.mark.usefixtures("full")
+def test_a_zone_is_lost_and_the_service_comes_back_by_itself(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    zones = {each["InstanceId"]: each["Placement"]["AvailabilityZone"] for each in _hosts(aws, *_healthy(aws))}
+    [database] = aws("rds").describe_db_instances(DBInstanceIdentifier=NAME)["DBInstances"]
+    lost = database["AvailabilityZone"]
+    gone = {host for host, zone in zones.items() if zone == lost}
+    assert gone and gone != set(zones)
+    with load("full-zone") as seen:
+        time.sleep(5)
+        began = time.monotonic()
+        run("lab", "fault", "zone", lost)
+        while len(set(_healthy(aws)) - gone) < 2:
+            assert time.monotonic() < began + ZONE_SECONDS
+            time.sleep(1)
+        whole = time.monotonic() - began
+        time.sleep(5)
+    with capsys.disabled():
+        print(f"\nzone {lost} lost: failures for {_longest_gap(seen):.0f} s, all hosts back after {whole:.0f} s")
+    assert seen.acknowledged()
+    assert seen.acknowledged() - rows() == set()
+    assert _call("GET", "/api/health")["status"] == "ok"
+    [after] = aws("rds").describe_db_instances(DBInstanceIdentifier=NAME)["DBInstances"]
+    assert after["AvailabilityZone"] != lost
+
+
+@pytest.mark.usefixtures("full")
+def test_destroy_leaves_nothing(aws: Aws) -> None:
+    gone = playbook("playbooks/destroy.yml", "-e", f"confirm={NAME}", "-e", "keep_snapshot=false", timeout=1200)
+    assert "nothing is left" in gone.output
+    left = aws("resourcegroupstaggingapi").get_resources(TagFilters=[{"Key": "vahana:app"}])["ResourceTagMappingList"]
+    assert left == []
