@@ -11,7 +11,7 @@ demo: ## Set up everything and run the basic tier on the lab; ends with a URL th
 	@.venv/bin/lab up
 	@.venv/bin/ansible-playbook -i inventories/lab site.yml -e tier=basic
 
-test: ## Run every test: lint, units, roles on hosts, both tiers end to end
+test: ## Run every test: lint, units, roles on hosts, minimal and basic end to end
 	@scripts/setup test
 	@.venv/bin/pytest -m "not long" -n 3 --no-loadscope-reorder
 
