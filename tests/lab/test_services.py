@@ -506,7 +506,8 @@ def create_database(aws: Clients, site: Site) -> str:
         MasterUserPassword=PASSWORD,
         DBSubnetGroupName="services",
         VpcSecurityGroupIds=[site.group],
-        BackupRetentionPeriod=0,
+        # A replica begins with a backup.
+        BackupRetentionPeriod=1,
         MultiAZ=True,
     )["DBInstance"]
     assert made["DBInstanceStatus"] == "creating"

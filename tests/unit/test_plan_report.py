@@ -103,7 +103,7 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
     empty: dict[str, Any] = {
         "compute": {"instances": []},
         "load_balancer": {"arn": ""},
-        "network": {"public_subnet_ids": []},
+        "network": {"public_subnet_ids": [], "private_subnet_ids": [], "nat_gateway_ids": []},
         "database": {"identifier": "", "replica": {"identifier": ""}},
         "cache": {"identifier": ""},
         "firewall": {"rules": 0},

@@ -156,7 +156,7 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
 
 
 class FakeAws:
-    """EC2 and RDS with two hosts and a database, one host and the database in zone a."""
+    """Two hosts, a database and a cache's node; one host is in zone b."""
 
     def client(self, service: str, endpoint_url: str) -> FakeAws:
         """Return itself, whatever is asked for; it answers at the lab's address."""
@@ -172,6 +172,10 @@ class FakeAws:
         """Know the database."""
         return {"DBInstances": [{"DBInstanceIdentifier": "cars", "AvailabilityZone": "us-east-1a"}]}
 
+    def describe_cache_clusters(self) -> dict[str, Any]:
+        """Know the cache's node."""
+        return {"CacheClusters": [{"CacheClusterId": "cars-001", "PreferredAvailabilityZone": "us-east-1a"}]}
+
 
 def test_a_zone_is_lost_at_one_moment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     regions: list[str] = []
@@ -181,14 +185,15 @@ def test_a_zone_is_lost_at_one_moment(monkeypatch: pytest.MonkeyPatch, capsys: p
         return FakeAws()
 
     monkeypatch.setattr(boto3, "Session", session)
-    names = {settings.host_name("i-a"), settings.host_name("i-b"), settings.database_name("cars")}
+    lost = (settings.host_name("i-a"), settings.database_name("cars"), settings.cache_name("cars-001"))
+    names = {*lost, settings.host_name("i-b")}
     running = {name: podman.Container(name, "running", {}, "") for name in names}
     monkeypatch.setattr(podman, "containers", lambda: running)
     killed: list[tuple[str, ...]] = []
     monkeypatch.setattr(podman, "podman", lambda *arguments: killed.append(arguments))
     assert cli.main(["fault", "zone", "us-east-1a"]) == 0
-    assert killed == [("kill", settings.host_name("i-a"), settings.database_name("cars"))]
-    assert capsys.readouterr().out == "lost with us-east-1a: i-a, db-cars\n"
+    assert killed == [("kill", *lost)]
+    assert capsys.readouterr().out == "lost with us-east-1a: i-a, db-cars, cache-cars-001\n"
     assert regions == ["us-east-1"]
     del running[settings.host_name("i-b")]
     assert cli.main(["fault", "zone", "us-east-1b"]) == 1
