@@ -78,6 +78,8 @@ START = """\
 # Makes the data directory when there is none yet (a new one, or from a snapshot), then is PostgreSQL.
 set -eu
 cd {inside}
+# A replica looks for a client's certificate there, and could not even look into root's.
+export HOME=/var/lib/postgresql
 as_postgres() {{ setpriv --reuid=postgres --regid=postgres --init-groups "$@"; }}
 chown postgres:postgres . server.key
 install -d -o postgres -g postgres /run/postgresql
