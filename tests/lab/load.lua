@@ -14,6 +14,8 @@ function init(args)
   for _, file in ipairs({ noted, acknowledged, answered }) do
     file:setvbuf("line")
   end
+  -- Who does not say what it is gets no further than a web ACL.
+  wrk.headers["User-Agent"] = "wrk"
   if connections == "new" then
     wrk.headers["Connection"] = "close"
   end
