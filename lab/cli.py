@@ -292,12 +292,18 @@ def _lose(container: str, seconds: float) -> None:
     podman.podman("kill", container)
 
 
-def _fault_zone(options: argparse.Namespace) -> None:
-    _require_root()
-    # It takes half a second to import, and no other command needs it.
+def _session(region: str) -> Any:
+    """Somebody who asks the lab's API, whatever this shell has for AWS."""
+    # It takes half a second to import, and few commands need it.
     import boto3
 
-    session: Any = boto3.Session("lab", "lab", region_name=options.zone[:-1])
+    os.environ.pop("AWS_PROFILE", None)
+    return boto3.Session("lab", "lab", region_name=region)
+
+
+def _fault_zone(options: argparse.Namespace) -> None:
+    _require_root()
+    session = _session(options.zone[:-1])
     services = ("ec2", "rds", "elasticache")
     ec2, rds, cache = (session.client(service, endpoint_url=settings.API_URL) for service in services)
     filters = [{"Name": "availability-zone", "Values": [options.zone]}]
@@ -400,17 +406,9 @@ def _push(options: argparse.Namespace) -> None:
 
 def _sources(region: str) -> set[tuple[str, str]]:
     """Repository and branch of each pipeline's source."""
-    # Slow to import, and only this needs it.
-    import boto3
     from botocore.exceptions import BotoCoreError
 
-    api: Any = boto3.client(
-        "codepipeline",
-        endpoint_url=settings.API_URL,
-        region_name=region,
-        aws_access_key_id="lab",
-        aws_secret_access_key="0-no-secret-0",
-    )
+    api = _session(region).client("codepipeline", endpoint_url=settings.API_URL)
     found = set()
     try:
         for each in api.list_pipelines()["pipelines"]:

@@ -198,3 +198,9 @@ def test_a_zone_is_lost_at_one_moment(monkeypatch: pytest.MonkeyPatch, capsys: p
     del running[settings.host_name("i-b")]
     assert cli.main(["fault", "zone", "us-east-1b"]) == 1
     assert "nothing of the lab runs in us-east-1b" in said(capsys)
+
+
+def test_a_profile_of_this_shell_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    client = cli._session("eu-west-1").client("ec2", endpoint_url=settings.API_URL)
+    assert client.meta.region_name == "eu-west-1"
