@@ -315,6 +315,16 @@ def pages(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[d
         yield from getattr(client, operation)(**arguments).get(key, [])
 
 
+def pages_by(token: str, call: Callable[..., Any], key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    """Yield the items of every page of a list call that has no paginator; ``token`` names the next page, both ways."""
+    while True:
+        page = call(**arguments)
+        yield from page[key]
+        if not page.get(token):
+            return
+        arguments[token] = page[token]
+
+
 def _ec2(kind: str, operation: str, key: str, identity: str, gone: tuple[str, ...] = (), **arguments: Any) -> Reader:
     """Make the reader of an EC2 kind that is found by our tags."""
 
@@ -644,18 +654,11 @@ def _web_acls(scope: str) -> Reader:
 
     def read(aws: Aws) -> Iterator[Resource]:
         wafv2 = aws.clients[_waf_client(aws, scope)]
-        marker: dict[str, str] = {}
-        while True:
-            # There is no paginator.
-            answer = wafv2.list_web_acls(Scope=scope, Limit=100, **marker)
-            for found in answer["WebACLs"]:
-                if found["Name"] == aws.environment.name_prefix:
-                    tags = wafv2.list_tags_for_resource(ResourceARN=found["ARN"])["TagInfoForResource"]["TagList"]
-                    item = wafv2.get_web_acl(Name=found["Name"], Scope=scope, Id=found["Id"])["WebACL"]
-                    yield Resource(kind_of(found["ARN"]), found["Name"], found["ARN"], tags_of(tags), True, item)
-            if not answer.get("NextMarker"):
-                return
-            marker = {"NextMarker": answer["NextMarker"]}
+        for found in pages_by("NextMarker", wafv2.list_web_acls, "WebACLs", Scope=scope, Limit=100):
+            if found["Name"] == aws.environment.name_prefix:
+                tags = wafv2.list_tags_for_resource(ResourceARN=found["ARN"])["TagInfoForResource"]["TagList"]
+                item = wafv2.get_web_acl(Name=found["Name"], Scope=scope, Id=found["Id"])["WebACL"]
+                yield Resource(kind_of(found["ARN"]), found["Name"], found["ARN"], tags_of(tags), True, item)
 
     return read
 
@@ -697,17 +700,11 @@ def _roles(aws: Aws) -> Iterator[Resource]:
 
 def _connections(aws: Aws) -> Iterator[Resource]:
     api, name = aws.clients["codeconnections"], aws.environment.name_prefix
-    token: dict[str, str] = {}
-    while True:
-        page = api.list_connections(MaxResults=100, **token)
-        for item in page["Connections"]:
-            if item["ConnectionName"] == name:
-                arn = item["ConnectionArn"]
-                tags = tags_of(api.list_tags_for_resource(ResourceArn=arn)["Tags"])
-                yield Resource("codeconnections:connection", name, arn, tags, True, item)
-        if not page.get("NextToken"):
-            return
-        token = {"NextToken": page["NextToken"]}
+    for item in pages_by("NextToken", api.list_connections, "Connections", MaxResults=100):
+        if item["ConnectionName"] == name:
+            arn = item["ConnectionArn"]
+            tags = tags_of(api.list_tags_for_resource(ResourceArn=arn)["Tags"])
+            yield Resource("codeconnections:connection", name, arn, tags, True, item)
 
 
 def _projects(aws: Aws) -> Iterator[Resource]:
