@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from lab import api_faults, operations, permissions, settings
+from lab import api_faults, operations, permissions, settings, signature
 
 READING = ("describe", "list", "get", "batchget", "head", "lookup", "search", "simulate", "filter", "verify", "query")
 """How the names of actions begin that change nothing."""
@@ -55,15 +55,14 @@ class Watch:
             return self._faults.answer(environ, start_response)
         reading = reads_only(environ)
         if "HTTP_AUTHORIZATION" in environ:
-            service, action = service_of(environ), name_of(environ)
+            service, action = signature.of(environ).service, name_of(environ)
             if from_here:
                 self._calls.count(service, action, reading)
-            for refusal in (
-                self._faults.refuse(service, action, environ, start_response),
-                permissions.refuse(service, action, environ, start_response),
-            ):
-                if refusal is not None:
-                    return refusal
+            refusal = self._faults.refuse(service, action, environ, start_response)
+            if refusal is None:
+                refusal = permissions.refuse(service, action, environ, start_response)
+            if refusal is not None:
+                return refusal
         answer: Iterable[bytes] = self._application(environ, start_response)
         if not reading:
             self._changed()
@@ -92,15 +91,8 @@ def reads_only(environ: dict[str, Any]) -> bool:
 def name_of(environ: dict[str, Any]) -> str:
     """The action of a request by name, where only method and path tell it too."""
     return action_of(environ) or operations.name(
-        service_of(environ), environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", "")
+        signature.of(environ).service, environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", "")
     )
-
-
-def service_of(environ: dict[str, Any]) -> str:
-    """The service that a request was signed for, as in the credential's scope (ec2, elasticloadbalancing, s3 …)."""
-    # AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, …
-    scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0].split("/")
-    return str(scope[-2]) if len(scope) >= 5 else "unknown"
 
 
 class Calls:

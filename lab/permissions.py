@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab import api_errors, policies, settings
+from lab import api_errors, policies, settings, signature
 from lab.api_errors import StartResponse
 
 PREFIXES = {"monitoring": "cloudwatch", "email": "ses", "tagging": "tag"}
@@ -194,10 +194,11 @@ def refuse(service: str, action: str, environ: dict[str, Any], start_response: S
     Raises:
         ValueError: a policy has a condition that the lab does not know.
     """
-    assumed = _assumed(_key_of(environ))
+    signed = signature.of(environ)
+    assumed = _assumed(signed.key)
     if assumed is None:
         return None
-    region = _scope(environ)[2]
+    region = signed.region
     request = Request(service, action, region, environ)
     name = f"{PREFIXES.get(service, service)}:{RENAMED.get(service, {}).get(action, action)}"
     if name in NEVER_REFUSED:
@@ -236,16 +237,6 @@ def _is_hidden(role_arn: str, action: str, request: Request) -> bool:
     newest = keys.get(key)
     missing = newest is None or isinstance(newest, FakeDeleteMarker)
     return missing and not allowed(role_arn, "s3:ListBucket", f"arn:aws:s3:::{bucket}", request.region)
-
-
-def _scope(environ: dict[str, Any]) -> list[str]:
-    # AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, …
-    scope = str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2].partition(",")[0].split("/")
-    return scope if len(scope) >= 5 else ["", "", settings.DEFAULT_REGION]
-
-
-def _key_of(environ: dict[str, Any]) -> str:
-    return _scope(environ)[0]
 
 
 def _assumed(key: str) -> Any | None:

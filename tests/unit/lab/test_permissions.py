@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from subprocess import PIPE, Popen
 from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 REGION = "us-east-1"
@@ -52,7 +54,7 @@ POLICY = {
     ],
 }
 TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
-Client = Callable[[str], Any]
+Client = Callable[..., Any]
 Call = Callable[[Client], Any]
 
 
@@ -95,9 +97,10 @@ def role(url: str, administrator: Client) -> Client:
     arn = f"arn:aws:iam::{ACCOUNT}:role/host"
     given = administrator("sts").assume_role(RoleArn=arn, RoleSessionName="i-1")["Credentials"]
 
-    def make(service: str) -> Any:
+    def make(service: str, **options: Any) -> Any:
         return boto3.client(
             service,  # type: ignore[call-overload]
+            **options,
             endpoint_url=url,
             region_name=REGION,
             aws_access_key_id=given["AccessKeyId"],
@@ -266,3 +269,18 @@ def test_a_missing_object_is_missing_to_who_may_list_the_bucket(role: Client, ad
         role("s3").get_object(Bucket=BUCKET, Key="releases/none")
     iam.delete_role_policy(**policy)
     assert refused.value.response["Error"]["Code"] == "NoSuchKey"
+
+
+def test_a_bad_day_is_answered_before_permissions_are(url: str, role: Client) -> None:
+    def fail(errors: int) -> None:
+        body = json.dumps({"errors": errors}).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{url}/vahana-lab/faults", body, method="PUT")).close()
+
+    fail(100)
+    try:
+        config = Config(retries={"total_max_attempts": 1})
+        with pytest.raises(ClientError) as refused:
+            role("ssm", config=config).get_parameter(Name="/boats/release")
+    finally:
+        fail(0)
+    assert refused.value.response["Error"]["Code"] == "InternalFailure"
