@@ -68,8 +68,11 @@ def rows(database: str = "vahanhelp-prod") -> set[str]:
 
 
 @contextmanager
-def load(name: str) -> Iterator[Load]:
-    """Ask from beginning to end of a ``with``; the reports stay in ``reports/<name>``."""
+def load(name: str, slower: float = 1) -> Iterator[Load]:
+    """Ask from beginning to end of a ``with``; the reports stay in ``reports/<name>``.
+
+    :param slower: times the pause after each answer.
+    """
     assert shutil.which("wrk"), "apt-get install wrk"
     seen = Load(REPORTS / name)
     shutil.rmtree(seen.folder, ignore_errors=True)
@@ -79,7 +82,16 @@ def load(name: str) -> Iterator[Load]:
         options = ["-t1", f"-c{CONNECTIONS[kind]}", "-d86400s", "--timeout", "15s", "--latency", "-s", str(SCRIPT)]
         # Whoever kills the tests ends the load too: wrk that finds no server any more takes all of a processor.
         ended = ["setpriv", "--pdeathsig", "TERM"]
-        wrk = ["wrk", *options, f"{URL}/api/listings", "--", str(PACE[kind]), connections, kind, str(seen.folder)]
+        wrk = [
+            "wrk",
+            *options,
+            f"{URL}/api/listings",
+            "--",
+            str(PACE[kind] * slower),
+            connections,
+            kind,
+            str(seen.folder),
+        ]
         with (seen.folder / f"{connections}-{kind}.report").open("w") as report:
             running[connections, kind] = subprocess.Popen([*ended, *wrk], stdout=report, stderr=subprocess.STDOUT)
     try:

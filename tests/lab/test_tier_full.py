@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 import urllib.request
@@ -33,6 +34,9 @@ CAR = {
 ZONE_SECONDS = 300
 """Until both hosts are back and in service, one zone being gone: most of it is the boot of a host."""
 LOSS_SECONDS = 20
+MINUTE = 5.0
+"""Seconds of the lab's minute while a group follows its load."""
+SCALING_SECONDS = 300
 
 Aws = Callable[[str], Any]
 
@@ -117,6 +121,64 @@ def _longest_gap(seen: Load) -> float:
     noted = [line for file in seen.folder.glob("*.noted") for line in file.read_text().splitlines()]
     times = [int(line.split()[0]) for line in noted]
     return max(times) - min(times) if times else 0
+
+
+def _desired(aws: Aws) -> int:
+    [group] = aws("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[f"{NAME}-backend"])[
+        "AutoScalingGroups"
+    ]
+    return int(group["DesiredCapacity"])
+
+
+def _cpu_percent(aws: Aws, seconds: float) -> float:
+    """The group's CPU of the last seconds, as CloudWatch has it."""
+    now = datetime.datetime.now(datetime.UTC)
+    [point] = aws("cloudwatch").get_metric_statistics(
+        Namespace="AWS/EC2",
+        MetricName="CPUUtilization",
+        Dimensions=[{"Name": "AutoScalingGroupName", "Value": f"{NAME}-backend"}],
+        StartTime=now - datetime.timedelta(seconds=seconds),
+        EndTime=now,
+        Period=int(seconds),
+        Statistics=["Average"],
+    )["Datapoints"]
+    return float(point["Average"])
+
+
+def _wait_for(what: Callable[[], bool], seconds: float = SCALING_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(1)
+
+
+@pytest.mark.usefixtures("full")
+def test_the_group_follows_its_load_by_itself(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    run("lab", "metrics", "--period", str(MINUTE))
+    assert (_desired(aws), len(_healthy(aws))) == (2, 2)
+    try:
+        with load("full-scaling/much", slower=0.2) as much:
+            time.sleep(20)
+            cores = 2 * _cpu_percent(aws, 10) / 100
+            # What this load takes of two hosts is all that they have.
+            run("lab", "metrics", "--period", str(MINUTE), "--cpus", f"{cores:.4f}")
+            began = time.monotonic()
+            _wait_for(lambda: _desired(aws) > 2)
+            _wait_for(lambda: len(_healthy(aws)) == _desired(aws))
+            most, grown = _desired(aws), time.monotonic() - began
+        with load("full-scaling/little", slower=20) as little:
+            began = time.monotonic()
+            _wait_for(lambda: _desired(aws) == 2)
+            _wait_for(lambda: len(_healthy(aws)) == 2)
+            shrunk = time.monotonic() - began
+            time.sleep(5)
+    finally:
+        run("lab", "metrics")
+    with capsys.disabled():
+        print(f"\n2 to {most} hosts in service after {grown:.0f} s, 2 again after {shrunk:.0f} s")
+    much.assert_unnoticed(5000)
+    little.assert_unnoticed(100)
+    assert (much.acknowledged() | little.acknowledged()) - rows() == set()
 
 
 @pytest.mark.usefixtures("full")

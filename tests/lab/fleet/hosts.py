@@ -20,7 +20,8 @@ URL = "http://127.0.0.1:8080"
 HOSTS = 4
 #: As deploy_healthy_floor has it: half of them.
 FLOOR = 2
-SIZE = ("-e", "tier=basic", "-e", f"compute_min_size={HOSTS}", "-e", "compute_max_size=6")
+SIZE = ("-e", f"compute_min_size={HOSTS}", "-e", "compute_max_size=6")
+TIERS = ("basic", "full")
 
 
 @dataclass
@@ -34,8 +35,8 @@ class Capacity:
 class Fleet:
     """Four hosts in service."""
 
-    def __init__(self, aws: Aws) -> None:
-        self.aws = aws
+    def __init__(self, aws: Aws, tier: str) -> None:
+        self.aws, self.tier = aws, tier
         self._autoscaling, self._elb = aws("autoscaling"), aws("elbv2")
         self.targets = self._elb.describe_target_groups(Names=[GROUP])["TargetGroups"][0]["TargetGroupArn"]
 

@@ -137,7 +137,7 @@ class Trial:
 def trial(fault: str, fleet: Fleet) -> Iterator[Trial]:
     """Put load on, let something break, and hold what became of it against the table."""
     fleet.wait_whole()
-    with load(f"faults/{fault}") as seen, fleet.capacity() as capacity:
+    with load(f"{fleet.tier}/faults/{fault}") as seen, fleet.capacity() as capacity:
         attempt = Trial(fault, fleet, seen, capacity)
         yield attempt
         fleet.wait_whole()

@@ -17,7 +17,7 @@ MOST_TIMES = 1.3
 
 
 def test_batch_by_batch_and_hardly_longer_than_it_must(fleet: Fleet) -> None:
-    with load("rollout") as seen:
+    with load(f"{fleet.tier}/rollout") as seen:
         done = playbook("playbooks/deploy.yml", "-e", "release=x1", "-e", "release_build_named=true")
     seen.assert_unnoticed(5000)
     fleet.assert_serves("x1")

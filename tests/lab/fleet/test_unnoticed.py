@@ -22,14 +22,14 @@ SECONDS_AFTER = 2.0
 class Cycle:
     """One round of verbs, each under a load of its own."""
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.loads: dict[str, Load] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[Load]:
         """Put load on while a verb is at work, and a moment longer."""
-        with load(f"unnoticed-{self._number}/{name}") as seen:
+        with load(f"{self._name}/{name}") as seen:
             yield seen
             time.sleep(SECONDS_AFTER)
         self.loads[name] = seen
@@ -46,7 +46,7 @@ class Cycle:
 def test_nobody_notices(fleet: Fleet, number: int) -> None:
     # Each round begins with as little in the database.
     run("lab", "psql", "vahanhelp-prod", "-c", "DELETE FROM listings")
-    cycle, release, before = Cycle(number), f"cycle-{number}", fleet.approved
+    cycle, release, before = Cycle(f"{fleet.tier}/unnoticed-{number}"), f"cycle-{number}", fleet.approved
     with fleet.capacity() as capacity:
         cycle.verb("deploy", "deploy", "-e", f"release={release}", "-e", "release_build_named=true")
         fleet.assert_serves(release)
