@@ -20,7 +20,7 @@ SHARING = ("tests/lab/", "tests/plan/", "tests/ops/")
 ORDER = ("lab", "molecule", "lint", "plan", "ops", "unit")
 
 #: Of the processes whose tests are not the lab's (nice(2)).
-GIVING_WAY = 5
+GIVING_WAY = 10
 
 
 class Shares(LoadFileScheduling):  # type: ignore[misc]

@@ -470,16 +470,15 @@ def instance_status(aws: Clients, name: str) -> str:
         return "gone"
 
 
-def test_life_of_a_database(aws: Clients, site: Site) -> None:
+@pytest.fixture
+def database(aws: Clients, site: Site) -> Iterator[str]:
+    """Endpoint of a database with a standby; it is gone afterwards, and what was made of it."""
     rds = aws("rds")
     rds.create_db_subnet_group(
         DBSubnetGroupName="services", DBSubnetGroupDescription="services", SubnetIds=site.subnets
     )
     try:
-        endpoint = create_database(aws, site)
-        use_database(aws, endpoint)
-        follow_and_promote(aws, endpoint)
-        snapshot_and_restore(aws)
+        yield create_database(aws, site)
     finally:
         for name in ("services-replica", "services", "services-restored"):
             if instance_status(aws, name) not in {"gone", "deleting"}:
@@ -489,6 +488,17 @@ def test_life_of_a_database(aws: Clients, site: Site) -> None:
             if snapshot["DBSnapshotIdentifier"] == "services-final":
                 rds.delete_db_snapshot(DBSnapshotIdentifier="services-final")
         rds.delete_db_subnet_group(DBSubnetGroupName="services")
+
+
+def test_life_of_a_database(aws: Clients, database: str) -> None:
+    use_database(aws, database)
+    snapshot_and_restore(aws)
+
+
+@pytest.mark.long
+def test_life_of_a_replica(aws: Clients, database: str) -> None:
+    assert "INSERT 0 1" in psql(database, "create table notes (text text); insert into notes values ('kept')")
+    follow_and_promote(aws, database)
 
 
 def create_database(aws: Clients, site: Site) -> str:
@@ -542,22 +552,19 @@ def follow_and_promote(aws: Clients, endpoint: str) -> None:
     replica = str(rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]["Endpoint"]["Address"])
     assert replica == endpoint.replace("services.", "services-replica.")
 
-    def ask(where: str, statement: str) -> str:
-        return psql(where, statement, password="another-one")
-
-    assert ask(replica, "select text from notes") == "kept"
-    assert "read-only transaction" in ask(replica, "insert into notes values ('lost')")
+    assert psql(replica, "select text from notes") == "kept"
+    assert "read-only transaction" in psql(replica, "insert into notes values ('lost')")
     for crash in ("", settings.database_name(name), settings.database_name("services")):
         if crash:
             podman.podman("kill", crash)
-            until(lambda: ask(replica, "select 1") == "1" and ask(endpoint, "select 1") == "1")
-        assert "INSERT 0 1" in ask(endpoint, f"insert into notes values ('after {crash}')")
-        until(lambda: ask(replica, f"select count(*) from notes where text = 'after {crash}'") == "1")  # noqa: B023
-    ask(endpoint, "delete from notes where text <> 'kept'")
+            until(lambda: psql(replica, "select 1") == "1" and psql(endpoint, "select 1") == "1")
+        assert "INSERT 0 1" in psql(endpoint, f"insert into notes values ('after {crash}')")
+        until(lambda: psql(replica, f"select count(*) from notes where text = 'after {crash}'") == "1")  # noqa: B023
+    psql(endpoint, "delete from notes where text <> 'kept'")
     until(lambda: instance_status(aws, name) == "available")
     rds.promote_read_replica(DBInstanceIdentifier=name)
     until(lambda: instance_status(aws, name) == "available")
-    assert "INSERT 0 1" in ask(replica, "insert into notes values ('its own')")
+    assert "INSERT 0 1" in psql(replica, "insert into notes values ('its own')")
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
     until(lambda: instance_status(aws, name) == "gone")
     until(lambda: instance_status(aws, "services") == "available")

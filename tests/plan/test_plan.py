@@ -221,7 +221,9 @@ def _edit(names: dict[str, Any]) -> tuple[str, ...]:
     return "-e", json.dumps(names)
 
 
-@pytest.mark.parametrize("tier", ["basic", "minimal", pytest.param("full", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "tier", ["basic", *(pytest.param(tier, marks=pytest.mark.long) for tier in ("minimal", "full"))]
+)
 def test_an_empty_account(account: Account, tier: str) -> None:
     """Nothing is there yet: the plan names every task of the first run."""
     account.load("empty")
