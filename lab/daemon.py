@@ -24,6 +24,7 @@ from lab.reconcilers.measurements import Measurements
 from lab.reconcilers.networks import Networks
 from lab.reconcilers.pipelines import Pipelines
 from lab.reconcilers.stand_ins import StandIns
+from lab.reconcilers.tables import Tables
 from lab.reconcilers.target_tracking import TargetTracking
 from lab.reconcilers.waits import Waits
 from lab.state import StateError as StateError
@@ -123,6 +124,7 @@ def make_reconcilers() -> list[Reconciler]:
         Databases(),
         Caches(),
         PollingFunctions(),
+        Tables(),
         Pipelines(),
     ]
 

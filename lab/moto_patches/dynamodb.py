@@ -1,0 +1,213 @@
+"""DynamoDB: global tables. moto knows tables of one region; here a table may have replicas, and what is written in one
+region comes to the others a moment later, the last writer winning.
+
+Rules: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html (version
+2019.11.21, multi-Region eventual consistency).
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from moto.core.exceptions import JsonRESTError
+from moto.core.responses import ActionResult
+from moto.dynamodb.exceptions import MockValidationException
+from moto.dynamodb.models import DynamoDBBackend, Table, dynamodb_backends
+from moto.dynamodb.models.table import StreamShard
+from moto.dynamodb.responses import DynamoHandler
+
+VERSION = "2019.11.21"
+STREAM = "NEW_AND_OLD_IMAGES"
+
+_add = StreamShard.add
+_describe = Table.describe
+_update_table = DynamoHandler.update_table
+_delete_table = DynamoDBBackend.delete_table
+_delivery = threading.local()
+
+
+@dataclass(frozen=True)
+class Change:
+    """A write that has yet to reach another region."""
+
+    written: float
+    key: tuple[Any, Any]
+    attributes: dict[str, Any] | None
+    """The whole item; None when it was deleted."""
+
+
+@dataclass
+class GlobalTable:
+    """The replicas of a table, and what is on its way to each of them."""
+
+    tables: dict[str, Any]
+    waiting: dict[str, deque[Change]] = field(default_factory=dict)
+    written: dict[str, dict[tuple[Any, Any], float]] = field(default_factory=dict)
+    """When each item that a region has was written, wherever that was."""
+
+    def note(self, region: str, change: Change) -> None:
+        """Send a write in one region on its way to the others."""
+        self.written.setdefault(region, {})[change.key] = change.written
+        for other in self.tables:
+            if other != region:
+                self.waiting.setdefault(other, deque()).append(change)
+
+    def deliver(self, region: str) -> int:
+        """Bring to a region what waits for it, and return how many writes that were.
+
+        Whatever that region wrote later stays: the last writer wins, item by item.
+        """
+        table, seen = self.tables[region], self.written.setdefault(region, {})
+        waiting, delivered = self.waiting.get(region, deque()), 0
+        _delivery.under_way = True
+        try:
+            while waiting:
+                change = waiting.popleft()
+                delivered += 1
+                if change.written < seen.get(change.key, 0.0):
+                    continue
+                seen[change.key] = change.written
+                if change.attributes is None:
+                    table.delete_item(*change.key)
+                else:
+                    table.put_item(change.attributes, overwrite=True)
+        finally:
+            _delivery.under_way = False
+        return delivered
+
+
+def global_tables() -> list[GlobalTable]:
+    """Every table that has replicas, once."""
+    found: dict[int, GlobalTable] = {}
+    for regions in list(dynamodb_backends.values()):
+        for backend in list(regions.values()):
+            for table in list(backend.tables.values()):
+                if group := vars(table).get("global_table"):
+                    found[id(group)] = group
+    return list(found.values())
+
+
+def add(shard: Any, old: Any, new: Any) -> None:
+    """Note what is written to a table with replicas; what comes from another region goes no further."""
+    _add(shard, old, new)
+    group = vars(shard.table).get("global_table")
+    if group is None or getattr(_delivery, "under_way", False):
+        return
+    item = new or old
+    attributes = new.to_json()["Attributes"] if new is not None else None
+    group.note(shard.table.region_name, Change(time.time(), (item.hash_key, item.range_key), attributes))
+
+
+def describe(table: Any, base_key: str = "TableDescription") -> dict[str, Any]:
+    """Describe a table with its replicas in other regions."""
+    found: dict[str, Any] = _describe(table, base_key)
+    group = vars(table).get("global_table")
+    if group is not None:
+        others = [region for region in group.tables if region != table.region_name]
+        found[base_key]["GlobalTableVersion"] = VERSION
+        found[base_key]["Replicas"] = [{"RegionName": region, "ReplicaStatus": "ACTIVE"} for region in others]
+    return found
+
+
+def update_table(response: Any) -> ActionResult:
+    """UpdateTable, replicas too."""
+    if updates := response.body.get("ReplicaUpdates"):
+        if len(updates) > 1:
+            raise MockValidationException("Only one replica can be created or deleted at a time")
+        table = response.dynamodb_backend.get_table(response.body["TableName"])
+        for what, replica in updates[0].items():
+            {"Create": _create_replica, "Delete": _delete_replica}[what](table, replica["RegionName"])
+    answer: ActionResult = _update_table(response)
+    return answer
+
+
+def _backend(table: Any, region: str) -> Any:
+    return dynamodb_backends[table.account_id][region]
+
+
+def _create_replica(table: Any, region: str) -> None:
+    if (table.stream_specification or {}).get("StreamViewType") != STREAM:
+        raise MockValidationException(
+            f"Table must have stream enabled with {STREAM} to create a replica (table: {table.name})"
+        )
+    group: GlobalTable = vars(table).setdefault("global_table", GlobalTable({table.region_name: table}))
+    if region in group.tables:
+        raise MockValidationException(f"Failed to create a replica of table {table.name}: it exists in {region}")
+    replica = _backend(table, region).create_table(
+        name=table.name,
+        schema=table.schema,
+        throughput=None,
+        attr=table.attr,
+        global_indexes=[index.describe() for index in table.global_indexes],
+        indexes=None,
+        streams={"StreamEnabled": True, "StreamViewType": STREAM},
+        billing_mode=table.billing_mode,
+        sse_specification=None,
+        tags=[],
+        deletion_protection_enabled=False,
+        warm_throughput=None,
+    )
+    # The attribute that says when an item expires is that of all replicas.
+    replica.ttl = table.ttl
+    replica.global_table, group.tables[region] = group, replica
+    seen = group.written.get(table.region_name, {})
+    keyed = [((item.hash_key, item.range_key), item) for item in list(table.all_items())]
+    group.waiting[region] = deque(Change(seen.get(key, 0.0), key, item.to_json()["Attributes"]) for key, item in keyed)
+    group.deliver(region)
+
+
+def _leave(table: Any) -> None:
+    group: GlobalTable | None = vars(table).pop("global_table", None)
+    if group is None:
+        return
+    for of_region in (group.tables, group.waiting, group.written):
+        of_region.pop(table.region_name, None)
+    if len(group.tables) == 1:
+        [last] = group.tables.values()
+        del last.global_table
+
+
+def _delete_replica(table: Any, region: str) -> None:
+    group: GlobalTable | None = vars(table).get("global_table")
+    if group is None or region not in group.tables or region == table.region_name:
+        raise MockValidationException(f"Replica not found in {region} for table {table.name}")
+    _backend(table, region).delete_table(table.name)
+
+
+def delete_table(backend: Any, name: str) -> Any:
+    """DeleteTable, in the one region: its replicas go on."""
+    table = _delete_table(backend, name)
+    _leave(table)
+    return table
+
+
+def update_time_to_live(backend: Any, table_name: str, ttl_spec: dict[str, Any]) -> None:
+    """UpdateTimeToLive, which refuses what is so already and does not confuse one attribute with another."""
+    table = backend.get_table(table_name)
+    enabled = table.ttl["TimeToLiveStatus"] == "ENABLED"
+    if ttl_spec["Enabled"] == enabled:
+        state = "enabled" if enabled else "disabled"
+        raise JsonRESTError("ValidationException", f"TimeToLive is already {state}")
+    if enabled and table.ttl["AttributeName"] != ttl_spec["AttributeName"]:
+        active = table.ttl["AttributeName"]
+        raise JsonRESTError("ValidationException", f"TimeToLive is active on a different AttributeName: {active}")
+    # In place: replicas have the same.
+    table.ttl.clear()
+    table.ttl["TimeToLiveStatus"] = "ENABLED" if ttl_spec["Enabled"] else "DISABLED"
+    if ttl_spec["Enabled"]:
+        table.ttl["AttributeName"] = ttl_spec["AttributeName"]
+
+
+@functools.cache
+def apply() -> None:
+    """Put this into moto."""
+    StreamShard.add = add
+    Table.describe = describe
+    DynamoHandler.update_table = update_table
+    DynamoDBBackend.delete_table = delete_table
+    DynamoDBBackend.update_time_to_live = update_time_to_live
