@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -50,6 +51,11 @@ driver = "overlay"
 graphroot = "{home}/storage"
 runroot = "{runtime}/storage"
 """
+
+
+RM_ATTEMPTS = 3
+RM_PAUSE = 1.0
+"""Seconds between them."""
 
 
 class PodmanError(RuntimeError):
@@ -185,8 +191,18 @@ def restart(name: str, seconds: int = 10) -> None:
 
 
 def rm(name: str) -> None:
-    """Kill and remove a container; none of that name is fine."""
-    podman("rm", "--force", "--time", "0", "--volumes", "--ignore", name)
+    """Kill and remove a container; none of that name is fine.
+
+    On a busy machine a killed process may not be gone when podman looks for the last time: then once more.
+    """
+    for left in range(RM_ATTEMPTS - 1, -1, -1):
+        try:
+            podman("rm", "--force", "--time", "0", "--volumes", "--ignore", name)
+            return
+        except PodmanError:
+            if left == 0:
+                raise
+            time.sleep(RM_PAUSE)
 
 
 def execute(

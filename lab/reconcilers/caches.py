@@ -95,6 +95,21 @@ def address(group: Group, number: int) -> str | None:
     return None if found is None else str(found.private_ip_address)
 
 
+def directory_of(group: Group, number: int) -> Path:
+    """Where a node's files are; number 0 has what is the same for all."""
+    return settings.home() / "caches" / group.region / group.name / str(number)
+
+
+def own_password(group: Group) -> str:
+    """Password of the lab's own user at a group's nodes."""
+    kept = directory_of(group, 0) / "own"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.touch(mode=0o600)
+        kept.write_text(secrets.token_hex(24))
+    return kept.read_text()
+
+
 def ensure_interface(backend: Any, group: Group, number: int) -> None:
     """Give a node its network interface unless it has one."""
     if address(group, number) is not None:
@@ -145,7 +160,7 @@ def configuration(group: Group, own: str, primary_address: str | None) -> str:
 
 
 def ask(where: str, port: int, password: str, *words: str) -> bytes:
-    """Send one command to a node as the lab's own user, and return the first line of its answer.
+    """Send one command to a node as the lab's own user, and return its answer: a line, or the text that it announces.
 
     Raises:
         OSError: it does not answer.
@@ -163,6 +178,8 @@ def ask(where: str, port: int, password: str, *words: str) -> bytes:
             parts = "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in command)
             connection.sendall(f"*{len(command)}\r\n{parts}".encode())
             answer = answers.readline()
+        if answer.startswith(b"$"):
+            answer = answers.read(max(0, int(answer[1:])))
     return answer.strip()
 
 
@@ -177,10 +194,6 @@ class Caches(Reconciler):
         self._swept = False
         """Were containers without a group (of a lab that was killed) looked for? Once is enough."""
         elasticache.follow(True)
-
-    @staticmethod
-    def _directory(group: Group, number: int) -> Path:
-        return settings.home() / "caches" / group.region / group.name / str(number)
 
     def reconcile(self) -> None:
         """Bring every group up to date; a fault in one does not hold the others up."""
@@ -244,20 +257,11 @@ class Caches(Reconciler):
         """Let a node be the primary, or follow it."""
         primary = address(group, group.primary)
         where = ("NO", "ONE") if number == group.primary else (str(primary), str(group.port))
-        ask(str(address(group, number)), group.port, self._own(group), "REPLICAOF", *where)
-
-    def _own(self, group: Group) -> str:
-        """Password of the lab's own user at a group's nodes."""
-        kept = self._directory(group, 0) / "own"
-        if not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.touch(mode=0o600)
-            kept.write_text(secrets.token_hex(24))
-        return kept.read_text()
+        ask(str(address(group, number)), group.port, own_password(group), "REPLICAOF", *where)
 
     def _certificate(self, group: Group) -> dict[str, bytes]:
         """Files of the group's certificate: one for all nodes, for a replica checks whom it follows."""
-        public, private = (self._directory(group, 0) / name for name in ("server.crt", "server.key"))
+        public, private = (directory_of(group, 0) / name for name in ("server.crt", "server.key"))
         if not private.exists():
             private.parent.mkdir(parents=True, exist_ok=True)
             made, key = certificate(group.address)
@@ -272,13 +276,15 @@ class Caches(Reconciler):
             return False
         try:
             # One that still loads what it follows answers, too.
-            return ask(where, group.port, self._own(group), "PING").startswith((b"+PONG", b"-LOADING", b"-MASTERDOWN"))
+            return ask(where, group.port, own_password(group), "PING").startswith(
+                (b"+PONG", b"-LOADING", b"-MASTERDOWN")
+            )
         except OSError:
             return False
 
     def _run(self, backend: Any, group: Group, number: int) -> None:
         """Start a node's container anew and wait until it answers. What was in it is lost, as on ElastiCache."""
-        name, directory = container_name(group, number), self._directory(group, number)
+        name, directory = container_name(group, number), directory_of(group, number)
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o755)
         for file, text in self._certificate(group).items():
@@ -286,7 +292,7 @@ class Caches(Reconciler):
             (directory / file).write_bytes(text)
         primary = None if number == group.primary else address(group, group.primary)
         (directory / "valkey.conf").touch(mode=0o600)
-        (directory / "valkey.conf").write_text(configuration(group, self._own(group), primary))
+        (directory / "valkey.conf").write_text(configuration(group, own_password(group), primary))
         (directory / "start").write_text(START.format(inside=INSIDE))
         vpc_id = elasticache.subnet_of(backend, group, number).vpc_id
         podman.rm(name)
@@ -312,11 +318,11 @@ class Caches(Reconciler):
         for number in range(beyond + 1, elasticache.MOST_REPLICAS + 2):
             if address(group, number) is not None:
                 podman.rm(container_name(group, number))
-            shutil.rmtree(self._directory(group, number), ignore_errors=True)
+            shutil.rmtree(directory_of(group, number), ignore_errors=True)
         release(group, beyond=beyond)
         if beyond == 0:
             with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(self._directory(group, 0).parent)
+                shutil.rmtree(directory_of(group, 0).parent)
 
     def close(self) -> None:
         """Stop following; the containers keep running for the lab's next start."""

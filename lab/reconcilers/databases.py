@@ -12,6 +12,7 @@ import datetime
 import secrets
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,6 +164,11 @@ def databases() -> Iterator[tuple[Any, Any]]:
             yield backend, database
 
 
+def directory_of(database: Any) -> Path:
+    """Where an instance's files are."""
+    return settings.home() / "databases" / str(database.region) / str(database.dbi_resource_id)
+
+
 def interface_description(database: Any) -> str:
     """Description of an instance's network interface."""
     return f"RDSNetworkInterface {database.dbi_resource_id}"
@@ -216,6 +222,17 @@ def certificate(name: str) -> tuple[bytes, bytes]:
     return signed.public_bytes(serialization.Encoding.PEM), pem
 
 
+def run_sql(name: str, statements: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run SQL as the superuser. It comes by standard input: passwords must not be on a command line.
+
+    Args:
+        name: of the container.
+        options: of psql, besides those that make it end with the first error.
+    """
+    psql = ("psql", "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--username", "rdsadmin", "postgres")
+    return podman.execute(name, *psql, *options, stdin=statements, check=False)
+
+
 class Databases(Reconciler):
     """Runs PostgreSQL for each DB instance, takes snapshots, restores them."""
 
@@ -227,10 +244,6 @@ class Databases(Reconciler):
         self._swept = False
         """Were containers without an instance (of a lab that was killed) looked for? Once is enough."""
         rds.follow(True)
-
-    @staticmethod
-    def _directory(database: Any) -> Path:
-        return settings.home() / "databases" / str(database.region) / str(database.dbi_resource_id)
 
     @staticmethod
     def _archive(backend: Any, snapshot_id: str) -> Path:
@@ -301,7 +314,7 @@ class Databases(Reconciler):
             database.status = "incompatible-network"
             return False
         ensure_interface(database)
-        directory = self._directory(database)
+        directory = directory_of(database)
         restored = bool(database.restored_from)
         source = self._source(backend, database)
         if source is not None and source.status not in {"available", "modifying", "backing-up"}:
@@ -332,7 +345,7 @@ class Databases(Reconciler):
 
     def _let_follow(self, source: Any) -> None:
         """Give the replicas of an instance a way in."""
-        kept = self._directory(source) / "replication"
+        kept = directory_of(source) / "replication"
         if not kept.exists():
             kept.touch(mode=0o600)
             kept.write_text(secrets.token_hex(24))
@@ -341,7 +354,7 @@ class Databases(Reconciler):
     def _run(self, database: Any) -> None:
         """Start the container anew over its directory and wait until PostgreSQL takes commands."""
         name = container_name(database)
-        directory = self._directory(database)
+        directory = directory_of(database)
         vpc_id = database.db_subnet_group.vpc_id
         where = address(database)
         self._write_configuration(directory, database)
@@ -382,7 +395,7 @@ class Databases(Reconciler):
             (directory / "standby").unlink(missing_ok=True)
         else:
             (directory / "standby").touch()
-            password = (self._directory(source) / "replication").read_text()
+            password = (directory_of(source) / "replication").read_text()
             text += follow_line(str(address(source)), source.port, password, database.db_instance_identifier)
         (directory / "postgresql.conf").write_text(text)
         (directory / "pg_hba.conf").write_text(ACCESS)
@@ -402,13 +415,7 @@ class Databases(Reconciler):
 
     @staticmethod
     def _sql(name: str, statements: str, *, check: bool = True) -> bool:
-        """Run SQL as the superuser. It comes by standard input: passwords must not be on a command line."""
-        done = podman.execute(
-            name,
-            *("psql", "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--username", "rdsadmin", "postgres"),
-            stdin=statements,
-            check=False,
-        )
+        done = run_sql(name, statements)
         if check and done.returncode != 0:
             # psql names the failed line, not its text, which may hold a password.
             raise RuntimeError(
@@ -419,7 +426,7 @@ class Databases(Reconciler):
     def _delete(self, backend: Any, database: Any) -> None:
         self._converge_snapshots(backend)
         podman.rm(container_name(database))
-        shutil.rmtree(self._directory(database), ignore_errors=True)
+        shutil.rmtree(directory_of(database), ignore_errors=True)
         forget(backend, database)
         self.log.info("database %s is gone", database.db_instance_identifier)
 
@@ -455,11 +462,11 @@ class Databases(Reconciler):
             *("sh", "-c"),
             f"{BACKUP} > {INSIDE}/backup.part && mv {INSIDE}/backup.part {INSIDE}/backup",
         )
-        (self._directory(database) / "backup").replace(target)
+        (directory_of(database) / "backup").replace(target)
 
     def _remove_leftovers(self) -> None:
         """Remove data of instances and snapshots that the API does not know any more."""
-        instances = {self._directory(database) for _, database in databases()}
+        instances = {directory_of(database) for _, database in databases()}
         for path in (settings.home() / "databases").glob("*/*"):
             if path not in instances:
                 shutil.rmtree(path, ignore_errors=True)

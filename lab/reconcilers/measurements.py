@@ -5,6 +5,7 @@ Under AWS's names: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitorin
 
 from __future__ import annotations
 
+import http.client
 import time
 from collections.abc import Hashable, Iterator
 from pathlib import Path
@@ -15,16 +16,20 @@ from moto.core.utils import utcnow
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 from moto.rds.models import rds_backends
+from moto.route53.models import route53_backends
 from moto.sqs.models import sqs_backends
 
-from lab import haproxy, metrics, podman, settings
-from lab.reconcilers import load_balancers
+from lab import data_metrics, haproxy, metrics, podman, settings
+from lab.moto_patches import elasticache
+from lab.reconcilers import caches, databases, load_balancers
 from lab.reconcilers.base import Reconciler
 
 SAMPLES = 6
 """Values that make a datapoint of one (the lab's) minute."""
-DATABASE_CPUS = 2
-"""Cores of db.t3 and db.t4g classes, micro to large."""
+SMALL_CPUS = 2
+"""Cores of db.t3, db.t4g and cache.t3 classes, micro to large."""
+HEALTH_SECONDS = 4
+"""How long a health check waits: "How Amazon Route 53 determines whether a health check is healthy"."""
 POSTGRES = f":{5432:04X}"
 ESTABLISHED = "01"
 GROUP_TAG = "aws:autoscaling:groupName"
@@ -49,6 +54,18 @@ def connections(table: str) -> int:
     return sum(row[1].endswith(POSTGRES) and row[3] == ESTABLISHED for row in rows)
 
 
+def answers(domain: str, path: str) -> bool:
+    """Say whether a domain is healthy in Route 53's eyes: the front door answers for it in time, and no error."""
+    connection = http.client.HTTPConnection(settings.LOOPBACK, settings.FRONT_DOOR_PORT, timeout=HEALTH_SECONDS)
+    try:
+        connection.request("GET", path, headers={"Host": domain, "User-Agent": "Amazon-Route53-Health-Check-Service"})
+        return 200 <= connection.getresponse().status < 400
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 class Measurements(Reconciler):
     """Measures everything some times a minute and gives it to CloudWatch."""
 
@@ -61,6 +78,7 @@ class Measurements(Reconciler):
         self._counters = Counters()
         self._processes: dict[str, int] = {}
         self._next = 0.0
+        self._looks = 0
 
     def reconcile(self) -> None:
         """Measure when it is time; a fault of one service does not hold the others up."""
@@ -69,7 +87,11 @@ class Measurements(Reconciler):
             return
         self._next = time.monotonic() + pace.period / SAMPLES
         faults = []
-        for measure in (self._hosts, self._load_balancers, self._databases, self._queues):
+        measures = [self._hosts, self._load_balancers, self._databases, self._queues]
+        # Dearer to ask for, and slow to change: one value is a datapoint.
+        measures += [self._storage, self._replicas, self._caches, self._domains] if self._looks % SAMPLES == 0 else []
+        self._looks += 1
+        for measure in measures:
             try:
                 for region, namespace, name, value, dimensions in measure(pace):
                     named = [{"Name": key, "Value": given} for key, given in dimensions.items()]
@@ -137,12 +159,60 @@ class Measurements(Reconciler):
         for region, backend in list(rds_backends[settings.ACCOUNT_ID].items()):
             for identifier in list(backend.databases):
                 name, named = settings.database_name(identifier), {"DBInstanceIdentifier": identifier}
-                percent = self._meter.percent_of(name, pace.cpus or DATABASE_CPUS)
+                percent = self._meter.percent_of(name, pace.cpus or SMALL_CPUS)
                 if percent is not None:
                     yield region, "AWS/RDS", "CPUUtilization", percent, named
                 clients = self._clients(name)
                 if clients is not None:
                     yield region, "AWS/RDS", "DatabaseConnections", clients, named
+
+    def _storage(self, _pace: metrics.Pace) -> Iterator[tuple[str, str, str, float, dict[str, str]]]:
+        for backend, database in databases.databases():
+            used = data_metrics.used_bytes(databases.directory_of(database) / "data")
+            if used:
+                free = max(0, int(database.allocated_storage) * data_metrics.GIB - used)
+                named = {"DBInstanceIdentifier": database.db_instance_identifier}
+                yield backend.region_name, "AWS/RDS", "FreeStorageSpace", free, named
+
+    def _replicas(self, _pace: metrics.Pace) -> Iterator[tuple[str, str, str, float, dict[str, str]]]:
+        for backend, database in databases.databases():
+            if not database.is_replica or database.status != "available":
+                continue
+            answer = databases.run_sql(
+                databases.container_name(database), data_metrics.LAG, "--no-align", "--tuples-only"
+            )
+            if answer.returncode == 0:
+                named = {"DBInstanceIdentifier": database.db_instance_identifier}
+                yield backend.region_name, "AWS/RDS", "ReplicaLag", data_metrics.replica_lag(answer.stdout), named
+
+    def _caches(self, pace: metrics.Pace) -> Iterator[tuple[str, str, str, float, dict[str, str]]]:
+        for _backend, group in elasticache.groups():
+            for number in range(1, group.nodes + 1) if group.status == "available" else ():
+                named = {"CacheClusterId": group.member(number)}
+                percent = self._meter.percent_of(caches.container_name(group, number), pace.cpus or SMALL_CPUS)
+                if percent is not None:
+                    yield group.region, "AWS/ElastiCache", "CPUUtilization", percent, named
+                try:
+                    where = str(caches.address(group, number))
+                    told = caches.ask(where, group.port, caches.own_password(group), "INFO")
+                except OSError:
+                    # Of a node that does not answer there are no metrics.
+                    continue
+                values = data_metrics.information(told.decode())
+                yield from (
+                    (group.region, "AWS/ElastiCache", name, value, named)
+                    for name, value in data_metrics.of_cache(values).items()
+                )
+                for name, statistic in data_metrics.CACHE_COUNTERS.items():
+                    added = self._counters.added((group.member(number), name), values[statistic])
+                    yield group.region, "AWS/ElastiCache", name, added, named
+
+    def _domains(self, _pace: metrics.Pace) -> Iterator[tuple[str, str, str, float, dict[str, str]]]:
+        for check in list(route53_backends[settings.ACCOUNT_ID]["aws"].health_checks.values()):
+            if check.fqdn and not check.disabled:
+                healthy = answers(check.fqdn, check.resource_path or "/")
+                # Wherever the endpoint is, Route 53 tells in this region.
+                yield "us-east-1", "AWS/Route53", "HealthCheckStatus", int(healthy), {"HealthCheckId": check.id}
 
     def _clients(self, container: str) -> int | None:
         """Clients of a database, counted in its network; None while it does not run."""

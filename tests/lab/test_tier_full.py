@@ -37,6 +37,8 @@ LOSS_SECONDS = 20
 MINUTE = 5.0
 """Seconds of the lab's minute while a group follows its load."""
 SCALING_SECONDS = 300
+ALARM_SECONDS = 120
+"""Until every alarm has a whole datapoint: of five minutes of two seconds each, at busy machines more."""
 
 Aws = Callable[[str], Any]
 
@@ -103,6 +105,26 @@ def test_a_second_run_changes_nothing() -> None:
 def test_the_plan_of_a_finished_tier_is_empty() -> None:
     planned = playbook("playbooks/plan.yml", "-e", "full=true", check=False)
     assert (planned.code, "nothing to do" in planned.output) == (0, True), planned.output[-6000:]
+
+
+def _without_data(aws: Aws) -> list[str]:
+    """Return the alarms of databases, caches and queues that know nothing of what they watch."""
+    alarms = aws("cloudwatch").describe_alarms(AlarmNamePrefix=f"{NAME}-")["MetricAlarms"]
+    watched = [each for each in alarms if each["Namespace"] in {"AWS/RDS", "AWS/ElastiCache", "AWS/SQS"}]
+    assert {each["Namespace"] for each in watched} == {"AWS/RDS", "AWS/ElastiCache", "AWS/SQS"}
+    return [each["AlarmName"] for each in watched if each["StateValue"] == "INSUFFICIENT_DATA"]
+
+
+@pytest.mark.usefixtures("full")
+def test_no_alarm_waits_for_a_metric_that_nobody_measures(aws: Aws) -> None:
+    run("lab", "metrics", "--period", "2")
+    try:
+        deadline = time.monotonic() + ALARM_SECONDS
+        while waiting := _without_data(aws):
+            assert time.monotonic() < deadline, waiting
+            time.sleep(2)
+    finally:
+        run("lab", "metrics")
 
 
 @pytest.mark.usefixtures("full")
