@@ -32,6 +32,7 @@ Facts = Mapping[str, Any]
 * ``lock``: ``held``, ``alive``, ``who``.
 * ``drift``: what is not as the last complete run left it.
 * ``max_size``: most instances that there may be.
+* ``nat_gateways``: how many there should be, each with an address.
 * ``now``: ISO 8601.
 """
 
@@ -238,14 +239,16 @@ def _pipeline(facts: Facts) -> Iterable[Finding]:
 
 
 def _quotas(facts: Facts) -> Iterable[Finding]:
-    compute = facts["stack"]["compute"]
+    compute, network = facts["stack"]["compute"], facts["stack"]["network"]
     quotas = facts.get("account", {}).get("quotas", {})
     more = max(0, int(facts["max_size"]) - len(compute["instances"]))
+    single = 0 if compute["auto_scaling_group"] or compute["elastic_ip"] else 1
+    gateways = max(0, int(facts["nat_gateways"]) - len(network["nat_allocation_ids"]))
     for quota in quotas.values():
         needs = {
             "vcpu": more * quota["each"],
-            "eip": 0 if compute["auto_scaling_group"] or compute["elastic_ip"] else 1,
-            "vpc": 0 if facts["stack"]["network"]["vpc_id"] else 1,
+            "eip": single + gateways,
+            "vpc": 0 if network["vpc_id"] else 1,
         }[quota["kind"]]
         wanted = quota["used"] + needs
         if needs and wanted > quota["limit"]:

@@ -59,6 +59,7 @@ def well() -> dict[str, Any]:
         "lock": {"held": False, "alive": False, "who": "nobody holds the lock"},
         "drift": [],
         "max_size": 4,
+        "nat_gateways": 0,
         "now": NOW.isoformat(),
     }
 
@@ -72,6 +73,18 @@ def test_nothing_is_there_yet() -> None:
     facts = {**well(), "stack": {**copy.deepcopy(EMPTY)}, "hosts": {}, "account": {}, "lock": {}, "drift": None}
     assert diagnose(facts) == []
     assert unchecked(facts) == ["drift: no complete run of site.yml is recorded"]
+
+
+def test_a_gateway_that_is_to_come_needs_an_address() -> None:
+    facts = well()
+    quota = {"limit": 5, "used": 4, "each": 1, "code": "L-2", "service": "ec2", "name": "addresses", "kind": "eip"}
+    facts["account"]["quotas"] = {"L-2": quota}
+    facts["nat_gateways"] = 2
+    [finding] = diagnose(facts)
+    assert "4 of 5 are used, and 2 more may be needed" in str(finding)
+    # One of the used ones is a gateway's already.
+    facts["stack"]["network"]["nat_allocation_ids"] = ["eipalloc-1"]
+    assert diagnose(facts) == []
 
 
 HOST = ("hosts", "i-1")
