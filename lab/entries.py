@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from moto.cloudfront.models import cloudfront_backends
 from moto.ec2.models import ec2_backends
 from moto.route53.models import route53_backends
 
-from lab import names, settings
+from lab import http_apis, names, settings
 from lab.moto_patches.route53 import find_records
 from lab.reconcilers import load_balancers
 
-Kind = Literal["distribution", "address", "load_balancer"]
+Kind = Literal["distribution", "address", "load_balancer", "http_api"]
 
 HTTP_PORT = 80
 CLOUDFRONT_PREFIX_LIST = "com.amazonaws.global.cloudfront.origin-facing"
@@ -28,7 +28,7 @@ class Entry:
         kind: what it is.
         label: one word for it, unique; <label>.localhost leads there.
         names: host names and addresses it answers for, lower case.
-        target: moto's object (distribution, network interface, load balancer).
+        target: moto's object (distribution, network interface, load balancer, API).
         shown: belongs on the front page.
     """
 
@@ -40,8 +40,8 @@ class Entry:
 
 
 def find_all() -> list[Entry]:
-    """All public entries: distributions first, then addresses of instances, then load balancers."""
-    return [*_distributions(), *_addresses(), *_load_balancers()]
+    """All public entries: distributions first, then addresses of instances, load balancers, HTTP APIs."""
+    return [*_distributions(), *_addresses(), *_load_balancers(), *_http_apis()]
 
 
 def _distributions() -> Iterator[Entry]:
@@ -74,6 +74,12 @@ def _load_balancers() -> Iterator[Entry]:
             yield Entry("load_balancer", balancer.name.lower(), (balancer.dns_name.lower(),), balancer)
 
 
+def _http_apis() -> Iterator[Entry]:
+    for region, api in http_apis.all_apis():
+        if own := http_apis.names_of(region, api):
+            yield Entry("http_api", api.api_id, own, api)
+
+
 def split_host(host: str) -> tuple[str, int | None]:
     """Host name and port of a Host header."""
     name, separator, port = host.rpartition(":")
@@ -98,7 +104,7 @@ def choose(entries: Iterable[Entry], host: str) -> Entry | list[Entry]:
     name, _ = split_host(host)
     if is_loopback(name):
         shown = [entry for entry in known if entry.shown]
-        for kind in ("distribution", "address", "load_balancer"):
+        for kind in get_args(Kind):
             found = [entry for entry in shown if entry.kind == kind]
             if found:
                 return found[0] if len(found) == 1 else shown

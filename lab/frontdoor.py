@@ -1,14 +1,15 @@
 """The front door: everything that the internet could reach of the account, on one loopback port.
 
 A request is routed by its Host header: a distribution (CloudFront), a public address of an instance, an Application
-Load Balancer, or a name of the account's hosted zones. The front door's own name leads to the only public entry there
-is, or to a page that lists them.
+Load Balancer, an HTTP API, or a name of the account's hosted zones. The front door's own name leads to the only public
+entry there is, or to a page that lists them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gzip
 import html
 import logging
@@ -18,6 +19,7 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -32,7 +34,7 @@ from moto.wafv2.models import GLOBAL_REGION, wafv2_backends
 from multidict import CIMultiDict
 from yarl import URL
 
-from lab import cloudfront, entries, firewall, names, policies, settings
+from lab import cloudfront, entries, firewall, http_apis, names, policies, settings
 from lab.cloudfront_functions import FunctionError, Headers, Request, Response, Worker, make_event, read_result
 from lab.moto_patches import cloudfront as cloudfront_patch
 from lab.reconcilers import load_balancers
@@ -44,6 +46,8 @@ WHOLE = 256 * 1024
 CONNECT_SECONDS = 5.0
 """Seconds to wait for a connection inside the machine (CloudFront waits 10 on the internet)."""
 READ_SECONDS = 60.0
+INVOCATIONS = 50
+"""Requests of HTTP APIs that are worked on at the same time."""
 KEEP_ALIVE_SECONDS = 15.0
 """Seconds an idle connection to an origin is kept: less than any origin's own (HAProxy and Node keep 60 and more)."""
 
@@ -92,6 +96,7 @@ class FrontDoor:
         self._inside = inside
         self._cache = cloudfront.Cache()
         self._functions = Worker()
+        self._invocations = ThreadPoolExecutor(INVOCATIONS, "http_api")
         self._rates = firewall.Rates()
         self._policies: dict[tuple[str, str], firewall.Policy] = {}
         self._table: list[entries.Entry] = []
@@ -221,6 +226,8 @@ class FrontDoor:
                 return await self._distribution(request, found, host)
             if found.kind == "address":
                 return await self._address(request, found, host)
+            if found.kind == "http_api":
+                return await self._http_api(request, found, host)
             return await self._load_balancer(request, found, host)
         except Unreachable as error:
             return _page(error.status, error.text)
@@ -235,7 +242,12 @@ class FrontDoor:
                 503,
                 "Nothing public is deployed: no distribution, no elastic IP address, no internet-facing load balancer.",
             )
-        words = {"distribution": "CloudFront distribution", "address": "instance", "load_balancer": "load balancer"}
+        words = {
+            "distribution": "CloudFront distribution",
+            "address": "instance",
+            "load_balancer": "load balancer",
+            "http_api": "HTTP API",
+        }
         rows = "".join(
             f'<li><a href="http://{entry.label}.localhost:{self._port}/">{html.escape(entry.names[-1])}</a> '
             f"({words[entry.kind]}; {html.escape(', '.join(entry.names))})</li>"
@@ -324,6 +336,22 @@ class FrontDoor:
         else:
             answer.stream = _chunks(response)
         return answer
+
+    # HTTP APIs ---------------------------------------------------------------------------------------------------
+
+    async def _http_api(self, request: web.BaseRequest, entry: entries.Entry, host: str) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        domain = _viewer_host(entry, host)
+        headers = [("host", domain), *_headers(request, without={"host"})]
+        asked = http_apis.Request(request.method, path, query, headers, b"", request.remote or "", domain)
+        return await _send(request, await self._ask_api(entry.target, asked, request))
+
+    async def _ask_api(self, api: Any, asked: http_apis.Request, request: web.BaseRequest | None) -> Answer:
+        """Let an API answer; the body of the request is read here."""
+        if request is not None and request.body_exists:
+            asked = dataclasses.replace(asked, body=await _body(request))
+        answer = await self._loop.run_in_executor(self._invocations, http_apis.handle, api, asked)
+        return Answer(answer.status, answer.headers, answer.body)
 
     # CloudFront --------------------------------------------------------------------------------------------------
 
@@ -551,7 +579,10 @@ class _Visit:
             "match-viewer": self.behavior["ViewerProtocolPolicy"] != "allow-all",
         }[custom["OriginProtocolPolicy"]]
         port = int(custom["HTTPSPort"] if secure else custom["HTTPPort"])
-        address = self.door._origin_address(domain, port)
+        api = http_apis.find(domain)
+        if api is not None and not secure:
+            raise Unreachable(502, f"The origin {domain} speaks HTTPS only.")
+        address = self.door._origin_address(domain, port) if api is None else ""
         requested = cloudfront.origin_request_policy(self.behavior)
         headers = cloudfront.origin_headers(
             self.request.headers, policy, requested, host=domain, viewer_host=self.viewer_host
@@ -570,22 +601,38 @@ class _Visit:
             name = each["HeaderName"].lower()
             headers = [pair for pair in headers if pair[0] != name] + [(name, each["HeaderValue"])]
         query = self.request.query if policy.query or requested.query else ""
-        path = f"{origin['OriginPath']}{self.request.uri}{f'?{query}' if query else ''}"
-        url = URL(f"{'https' if secure else 'http'}://{address}:{port}{path}", encoded=True)
-        answer = await self.door._fetch(
-            self.raw if method not in {"GET", "HEAD"} else None,
-            method,
-            url,
-            headers,
-            f"origin {domain}",
-            float(custom["OriginReadTimeout"]),
-        )
+        path = f"{origin['OriginPath']}{self.request.uri}"
+        body = self.raw if method not in {"GET", "HEAD"} else None
+        if api is not None:
+            asked = http_apis.Request(method, path, query, headers, b"", viewer, domain)
+            answer = await self.door._ask_api(api, asked, body)
+        else:
+            whole = f"{path}{f'?{query}' if query else ''}"
+            url = URL(f"{'https' if secure else 'http'}://{address}:{port}{whole}", encoded=True)
+            seconds = float(custom["OriginReadTimeout"])
+            answer = await self.door._fetch(body, method, url, headers, f"origin {domain}", seconds)
         if not (policy.cookies or requested.cookies):
             answer.headers = [pair for pair in answer.headers if pair[0].lower() != "set-cookie"]
         if policy.maximum > 0 and answer.stream is not None and _declared(answer) <= cloudfront.LARGEST_CACHED:
             answer.body = b"".join([chunk async for chunk in answer.stream])
             answer.stream = None
         return answer
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    """Read a body for an HTTP API.
+
+    Raises:
+        Unreachable: it is larger than API Gateway takes.
+    """
+    if request.content_length is not None and request.content_length <= WHOLE:
+        return await request.read()
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > http_apis.LARGEST_BODY:
+            raise Unreachable(413, "The body is larger than the 10 MB that an HTTP API takes.")
+    return bytes(body)
 
 
 def _declared(answer: Answer) -> int:

@@ -86,7 +86,7 @@ class Environment:
         if function.run_time not in RUNTIMES:
             raise RunError(f"the lab runs functions of {' and '.join(RUNTIMES)}, not {function.run_time}")
         self.key = identity(function)
-        self.stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
+        self.stream = f"{datetime.now(UTC):%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}"
         self.started = self.used = time.monotonic()
         self._function = function
         task = unpack(function)
@@ -353,7 +353,7 @@ def _variables(function: Any, endpoint: str, stream: str) -> dict[str, str]:
         "AWS_SESSION_TOKEN": issued.session_token,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
         "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
-        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
         "AWS_LAMBDA_LOG_GROUP_NAME": function.logs_group_name,
         "AWS_LAMBDA_LOG_STREAM_NAME": stream,

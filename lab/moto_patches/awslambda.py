@@ -1,8 +1,8 @@
 """Lambda: what functions and mappings are set to is given back, and code is never run by moto's containers.
 
 moto keeps no logging configuration, ignores architectures and environments in updates of some kinds, takes a second
-mapping of the same queue, and would start Docker for an invocation: here `lab.functions` runs functions, where there is
-a lab that can (`follow`).
+mapping of the same queue, knows no weights of an alias's versions, and would start Docker for an invocation: here
+`lab.functions` runs functions, where there is a lab that can (`follow`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
 from moto.awslambda.exceptions import InvalidParameterValueException
 from moto.awslambda.models import LambdaBackend, LambdaFunction
+from moto.awslambda.responses import LambdaResponse
 from moto.core.exceptions import JsonRESTError
 from moto.sqs.models import sqs_backends
 
@@ -28,6 +30,7 @@ _init = LambdaFunction.__init__
 _get_configuration = LambdaFunction.get_configuration
 _update_configuration = LambdaFunction.update_configuration
 _set_function_code = LambdaFunction._set_function_code
+_answer_invoke = LambdaResponse.invoke
 _create_event_source_mapping = LambdaBackend.create_event_source_mapping
 
 NOT_HERE = "functions are not run here: this is the API alone"
@@ -104,13 +107,51 @@ def create_event_source_mapping(backend: Any, spec: dict[str, Any]) -> Any:
     return _create_event_source_mapping(backend, spec)
 
 
+def chosen(backend: Any, name_or_arn: str, qualifier: str | None = None) -> Any:
+    """Return the function that an invocation is for: of an alias with weights now one version, now the other.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+    """
+    function = backend.get_function(name_or_arn, qualifier)
+    alias = qualifier or name_or_arn.partition(f"{function.function_name}:")[2]
+    found = backend._lambdas._get_function_aliases(function.function_name).get(alias)
+    weights = ((found and found.routing_config) or {}).get("AdditionalVersionWeights") or {}
+    drawn = random.random()
+    for version, weight in weights.items():
+        if drawn < float(weight):
+            return backend.get_function(function.function_name, version)
+        drawn -= float(weight)
+    return function
+
+
+def invoke_chosen(
+    backend: Any, function_name: str, qualifier: str, body: Any, headers: Any, response_headers: Any
+) -> bytes:
+    """Answer Invoke by one of the versions that an alias stands for."""
+    function = chosen(backend, function_name, qualifier)
+    payload: bytes = function.invoke(body, headers, response_headers)
+    response_headers["Content-Length"] = str(len(payload))
+    response_headers["x-amz-executed-version"] = str(function.version)
+    return payload
+
+
+def answer_invoke(response: Any) -> Any:
+    """Answer Invoke for the version or alias that is asked for: moto reads it under another name."""
+    if "Qualifier" in response.querystring:
+        response.querystring["qualifier"] = response.querystring["Qualifier"]
+    return _answer_invoke(response)
+
+
+def run(function: Any, event: bytes) -> tuple[bytes, str, str]:
+    """Run a function where there is somebody to do so (:data:`Runner`)."""
+    if not _runner:
+        return json.dumps({"errorType": "Lab.NotHere", "errorMessage": NOT_HERE}).encode(), "Unhandled", ""
+    return _runner[0](function, event)
+
+
 def invoke(function: Any, body: Any, request_headers: Any, response_headers: Any) -> bytes:
     """Answer Invoke: run the function where there is somebody to do so."""
-    if not _runner:
-        response_headers["x-amz-function-error"] = "Unhandled"
-        return json.dumps({"errorType": "Lab.NotHere", "errorMessage": NOT_HERE}).encode()
-    event = body.encode() if isinstance(body, str) else body or b"{}"
-    answer, error, log = _runner[0](function, event)
+    answer, error, log = run(function, body.encode() if isinstance(body, str) else body or b"{}")
     if error:
         response_headers["x-amz-function-error"] = error
     response_headers["x-amz-log-result"] = base64.b64encode(log[-4096:].encode()).decode()
@@ -125,4 +166,6 @@ def apply() -> None:
     LambdaFunction.update_configuration = update_configuration
     LambdaFunction._set_function_code = set_function_code
     LambdaFunction.invoke = invoke
+    LambdaBackend.invoke = invoke_chosen
+    LambdaResponse.invoke = answer_invoke
     LambdaBackend.create_event_source_mapping = create_event_source_mapping

@@ -39,6 +39,13 @@ def mappings() -> Iterator[tuple[Any, Any]]:
                 yield mapping, function
 
 
+def all_functions() -> Iterator[Any]:
+    """Every function in each of its versions."""
+    for backend in list(lambda_backends[settings.ACCOUNT_ID].values()):
+        for versions in list(backend._lambdas._functions.values()):
+            yield from [versions["latest"], *versions["versions"]]
+
+
 def event_of(messages: list[Any], arn: str) -> dict[str, Any]:
     """The event of a batch: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html."""
     return {
@@ -182,9 +189,7 @@ class PollingFunctions(Reconciler):
     def reconcile(self) -> None:
         """Start and stop pollers."""
         wanted: dict[str, Any] = {}
-        alive: set[str] = set()
-        for mapping, function in mappings():
-            alive.add(identity(function))
+        for mapping, _ in mappings():
             if mapping.enabled:
                 # Another limit is another poller.
                 wanted[f"{mapping.uuid} {mapping.scaling_config}"] = mapping
@@ -193,7 +198,7 @@ class PollingFunctions(Reconciler):
         for key in wanted.keys() - self._pollers.keys():
             self._pollers[key] = Poller(self, wanted[key])
             self._pollers[key].start()
-        self.functions.sweep(alive)
+        self.functions.sweep({identity(function) for function in all_functions()})
 
     def close(self) -> None:
         """Stop polling and end the functions' processes."""
