@@ -51,7 +51,10 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcom
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(name, marks=pytest.mark.long if name.endswith("_alternative") else ()) for name in SCENARIOS],
+)
 def test_scenario(scenario: str, outcomes: dict[str, Future[Outcome]]) -> None:
     code, output = outcomes[scenario].result()
     assert code == 0, output
