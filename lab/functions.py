@@ -30,7 +30,7 @@ from typing import Any
 from moto.logs.models import logs_backends
 from moto.sts import sts_backends
 
-from lab import settings
+from lab import served, settings
 from lab.cloudfront_functions import node
 
 RUNTIME = Path(__file__).with_name("function_runtime.mjs")
@@ -224,8 +224,14 @@ class Functions:
         self._idle: list[Environment] = []
         self._lock = threading.Lock()
 
-    def invoke(self, function: Any, event: Any) -> Outcome:
-        """Run a function on an event and keep its log in its log group."""
+    def invoke(self, function: Any, event: Any, alias: str = "") -> Outcome:
+        """Run a function on an event, keep its log in its log group and count it.
+
+        Args:
+            function: moto's function, in the version that is to run.
+            event: what its handler gets.
+            alias: alias that it was asked by.
+        """
         request_id = str(uuid.uuid4())
         began = time.monotonic()
         try:
@@ -237,12 +243,15 @@ class Functions:
             stream = environment.stream
             outcome = environment.invoke(request_id, event)
             self._give_back(environment)
-        keep_log(function, stream, request_id, outcome, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        keep_log(function, stream, request_id, outcome, seconds)
+        name, version, failed = function.function_name, str(function.version), bool(outcome.error)
+        served.note_invocation(function.region, name, version, alias, failed=failed, seconds=seconds)
         return outcome
 
-    def answer(self, function: Any, body: bytes) -> tuple[bytes, str, str]:
+    def answer(self, function: Any, body: bytes, alias: str) -> tuple[bytes, str, str]:
         """Serve the API's Invoke (:data:`lab.moto_patches.awslambda.Runner`)."""
-        outcome = self.invoke(function, json.loads(body or b"{}"))
+        outcome = self.invoke(function, json.loads(body or b"{}"), alias)
         return json.dumps(outcome.answer).encode(), outcome.error, "\n".join(outcome.log)
 
     def _take(self, function: Any) -> Environment:

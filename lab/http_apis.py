@@ -24,7 +24,7 @@ from moto.awslambda.exceptions import UnknownFunctionException
 from moto.awslambda.models import lambda_backends
 from moto.logs.models import logs_backends
 
-from lab import policies, settings
+from lab import policies, served, settings
 from lab.cloudfront_functions import Headers
 from lab.moto_patches import awslambda
 
@@ -137,7 +137,9 @@ def handle(api: Any, request: Request) -> Answer:
             answer = _message(404, "Not Found")
         else:
             answer = _invoke(api, route, request, request_id)
-        _keep_log(api, stage, route, request, answer, request_id, time.time() - began)
+        seconds = time.time() - began
+        _keep_log(api, stage, route, request, answer, request_id, seconds)
+        served.note_request(api.arn.split(":")[3], api.api_id, DEFAULT, status=answer.status, seconds=seconds)
     answer.headers.append(("apigw-requestid", request_id))
     return answer
 
@@ -257,7 +259,7 @@ def _invoke(api: Any, route: Any, request: Request, request_id: str) -> Answer:
     region = arn.split(":")[3]
     backend = lambda_backends[settings.ACCOUNT_ID][region]
     try:
-        function = awslambda.chosen(backend, arn)
+        function, alias = awslambda.chosen(backend, arn)
     except UnknownFunctionException as unknown:
         return _message(500, "Internal Server Error", str(unknown))
     statements = json.dumps({"Statement": function.policy.statements}) if function.policy else None
@@ -267,7 +269,7 @@ def _invoke(api: Any, route: Any, request: Request, request_id: str) -> Answer:
         return _message(500, "Internal Server Error", f"{arn} does not permit API Gateway to invoke it")
     event = json.dumps(event_of(api, route, request, request_id)).encode()
     began = time.monotonic()
-    result, error, _ = awslambda.run(function, event)
+    result, error, _ = awslambda.run(function, event, alias)
     if time.monotonic() - began > float(integration.timeout_in_millis or 30_000) / 1000:
         return _message(503, "Service Unavailable", "the function took longer than the integration waits")
     if error:

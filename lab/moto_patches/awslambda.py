@@ -20,8 +20,9 @@ from moto.awslambda.responses import LambdaResponse
 from moto.core.exceptions import JsonRESTError
 from moto.sqs.models import sqs_backends
 
-Runner = Callable[[Any, bytes], tuple[bytes, str, str]]
-"""Runs a function on an event (JSON): its answer (JSON), the kind of its error ("" for none), the end of its log."""
+Runner = Callable[[Any, bytes, str], tuple[bytes, str, str]]
+"""Runs a function on an event (JSON), asked by an alias ("" for none): its answer (JSON), the kind of its error ("" for
+none), the end of its log."""
 
 _runner: list[Runner] = []
 """Who runs functions, if there is somebody."""
@@ -107,29 +108,32 @@ def create_event_source_mapping(backend: Any, spec: dict[str, Any]) -> Any:
     return _create_event_source_mapping(backend, spec)
 
 
-def chosen(backend: Any, name_or_arn: str, qualifier: str | None = None) -> Any:
-    """Return the function that an invocation is for: of an alias with weights now one version, now the other.
+def chosen(backend: Any, name_or_arn: str, qualifier: str | None = None) -> tuple[Any, str]:
+    """Return the function that an invocation is for, and the alias that it is asked by: of two versions now one, now
+    the other.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
     """
     function = backend.get_function(name_or_arn, qualifier)
-    alias = qualifier or name_or_arn.partition(f"{function.function_name}:")[2]
-    found = backend._lambdas._get_function_aliases(function.function_name).get(alias)
-    weights = ((found and found.routing_config) or {}).get("AdditionalVersionWeights") or {}
+    asked = qualifier or name_or_arn.partition(f"{function.function_name}:")[2]
+    alias = backend._lambdas._get_function_aliases(function.function_name).get(asked)
+    if alias is None:
+        return function, ""
+    weights = (alias.routing_config or {}).get("AdditionalVersionWeights") or {}
     drawn = random.random()
     for version, weight in weights.items():
         if drawn < float(weight):
-            return backend.get_function(function.function_name, version)
+            return backend.get_function(function.function_name, version), asked
         drawn -= float(weight)
-    return function
+    return function, asked
 
 
 def invoke_chosen(
     backend: Any, function_name: str, qualifier: str, body: Any, headers: Any, response_headers: Any
 ) -> bytes:
     """Answer Invoke by one of the versions that an alias stands for."""
-    function = chosen(backend, function_name, qualifier)
-    payload: bytes = function.invoke(body, headers, response_headers)
+    function, alias = chosen(backend, function_name, qualifier)
+    payload = _payload(function, alias, body, response_headers)
     response_headers["Content-Length"] = str(len(payload))
     response_headers["x-amz-executed-version"] = str(function.version)
     return payload
@@ -142,16 +146,20 @@ def answer_invoke(response: Any) -> Any:
     return _answer_invoke(response)
 
 
-def run(function: Any, event: bytes) -> tuple[bytes, str, str]:
+def run(function: Any, event: bytes, alias: str = "") -> tuple[bytes, str, str]:
     """Run a function where there is somebody to do so (:data:`Runner`)."""
     if not _runner:
         return json.dumps({"errorType": "Lab.NotHere", "errorMessage": NOT_HERE}).encode(), "Unhandled", ""
-    return _runner[0](function, event)
+    return _runner[0](function, event, alias)
 
 
 def invoke(function: Any, body: Any, request_headers: Any, response_headers: Any) -> bytes:
-    """Answer Invoke: run the function where there is somebody to do so."""
-    answer, error, log = run(function, body.encode() if isinstance(body, str) else body or b"{}")
+    """Run a function for another of moto's services."""
+    return _payload(function, "", body, response_headers)
+
+
+def _payload(function: Any, alias: str, body: Any, response_headers: Any) -> bytes:
+    answer, error, log = run(function, body.encode() if isinstance(body, str) else body or b"{}", alias)
     if error:
         response_headers["x-amz-function-error"] = error
     response_headers["x-amz-log-result"] = base64.b64encode(log[-4096:].encode()).decode()

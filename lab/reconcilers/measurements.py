@@ -19,7 +19,7 @@ from moto.rds.models import rds_backends
 from moto.route53.models import route53_backends
 from moto.sqs.models import sqs_backends
 
-from lab import data_metrics, haproxy, metrics, podman, settings
+from lab import data_metrics, haproxy, metrics, podman, served, settings
 from lab.moto_patches import elasticache
 from lab.reconcilers import caches, databases, load_balancers
 from lab.reconcilers.base import Reconciler
@@ -87,7 +87,7 @@ class Measurements(Reconciler):
             return
         self._next = time.monotonic() + pace.period / SAMPLES
         faults = []
-        measures = [self._hosts, self._load_balancers, self._databases, self._queues]
+        measures = [self._hosts, self._load_balancers, self._databases, self._queues, self._served]
         # Dearer to ask for, and slow to change: one value is a datapoint.
         measures += [self._storage, self._replicas, self._caches, self._domains] if self._looks % SAMPLES == 0 else []
         self._looks += 1
@@ -101,6 +101,9 @@ class Measurements(Reconciler):
                 faults.append(f"{measure.__name__.strip('_')}: {error}")
         if faults:
             raise RuntimeError("; ".join(faults))
+
+    def _served(self, _pace: metrics.Pace) -> Iterator[served.Value]:
+        yield from served.SERVED.take()
 
     def _hosts(self, pace: metrics.Pace) -> Iterator[tuple[str, str, str, float, dict[str, str]]]:
         for region, backend in list(ec2_backends[settings.ACCOUNT_ID].items()):

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lab import functions, http_apis
+from lab import functions, http_apis, served
 from lab.frontdoor import FrontDoor
 from lab.moto_patches import apigatewayv2, awslambda
 from lab.reconcilers.functions import PollingFunctions, all_functions
@@ -86,6 +86,15 @@ def test_a_stage_refuses_what_is_too_much() -> None:
     assert [limiter.admits("a", 2.0, 3.0, 10.0) for _ in range(4)] == [True, True, True, False]
     assert limiter.admits("b", 2.0, 3.0, 10.0)
     assert [limiter.admits("a", 2.0, 3.0, 11.0) for _ in range(3)] == [True, True, False]
+
+
+def test_durations_are_passed_on_as_they_are_spread() -> None:
+    some = served.Served()
+    for number in range(1000):
+        some.add("us-east-1", "AWS/Lambda", [{"FunctionName": "cars"}], {}, {"Duration": float(number)})
+    values = [value for *_, value, _ in some.take()]
+    assert (len(values), values[0], values[50]) == (100, 999.0, 499.0)
+    assert list(some.take()) == []
 
 
 @pytest.fixture
@@ -207,8 +216,15 @@ def test_an_alias_shares_requests_between_two_versions(client: Client, api: str,
     # Environments of every version are kept.
     assert {str(function.version) for function in all_functions()} == {"$LATEST", "1", made}
     lab.reconcile()
+    list(served.SERVED.take())
     with front_door() as ask:
-        seen = Counter(json.loads(ask("/api/cars", host)[2])["version"] for _ in range(40))
+        seen = Counter(json.loads(ask("/api/cars", host)[2])["version"] for _ in range(39))
+        assert ask("/api/fails", host)[0] == 500
+        told = {(name, *sorted(dimensions.values())): value for _, _, name, value, dimensions in served.SERVED.take()}
+        assert told["Count", api] == told["Invocations", "cars"] == 40
+        assert told["5xx", "$default", api] == told["Errors", "cars", "cars:live"] == 1
+        by_version = [told["Invocations", version, "cars", "cars:live"] for version in ("1", made)]
+        assert sum(by_version) == 40 and min(by_version) >= 5
         assert set(seen) == {"one", "two"} and min(seen.values()) >= 5
         client("lambda").update_alias(FunctionName="cars", Name="live", FunctionVersion=made, RoutingConfig={})
         assert {json.loads(ask("/api/cars", host)[2])["version"] for _ in range(5)} == {"two"}
