@@ -1,0 +1,10 @@
+export { Database } from './database.js';
+export { Inbox } from './inbox.js';
+export { describeError, log, nameLogs } from './log.js';
+export { Loop } from './loop.js';
+export { Outbox } from './outbox.js';
+export { Peer } from './peer.js';
+export { notFound, Problem, unavailable } from './problem.js';
+export { migrateService, run, runMigrations, start, usersOf } from './service.js';
+export { Settings } from './settings.js';
+export { AUDIENCE, ServiceTokens, userAuthentication } from './tokens.js';
