@@ -1,0 +1,4 @@
+import { run } from '@vahana-example/shared';
+import { service } from './service.js';
+
+await run(service);

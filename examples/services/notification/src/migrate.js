@@ -1,0 +1,4 @@
+import { runMigrations } from '@vahana-example/shared';
+import { service } from './service.js';
+
+await runMigrations(service);
