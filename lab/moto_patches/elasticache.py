@@ -192,6 +192,7 @@ def _describe_node(backend: Any, group: Group, number: int) -> dict[str, Any]:
             "CacheParameterGroupName": f"default.valkey{group.engine_version.partition('.')[0]}",
             "ParameterApplyStatus": "in-sync",
         },
+        "AutoMinorVersionUpgrade": True,
         "SecurityGroups": [{"SecurityGroupId": each, "Status": "active"} for each in group.security_group_ids],
         "TransitEncryptionEnabled": group.transit_encryption,
         "AtRestEncryptionEnabled": group.rest_encryption,

@@ -1,13 +1,15 @@
 """SQS: attributes that last, messages that several consumers do not lose, moving them out of a dead letter queue.
 
-moto drops a queue's policy when any other attribute is set, gives nobody's redrive allow policy back, rebuilds the list
-of messages at each deletion (a message that comes in at that moment is gone), and has no message move tasks. It also
-delivers to functions by itself, in the request that sends a message: here `lab.reconcilers.functions` polls instead.
+moto drops a queue's policy when any other attribute is set, gives nobody's redrive allow policy back, writes a redrive
+policy with spaces, rebuilds the list of messages at each deletion (a message that comes in at that moment is gone), and
+has no message move tasks. It also delivers to functions by itself, in the request that sends a message: here
+`lab.reconcilers.functions` polls instead.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import threading
 import time
 import uuid
@@ -21,6 +23,7 @@ from moto.sqs.responses import SQSResponse
 TASK_SECONDS = 0.2
 """How long a move takes at least, so that it is seen under way as on AWS."""
 
+_attributes = Queue.attributes.fget
 _set_attributes = Queue._set_attributes
 _receive_message = SQSBackend.receive_message
 _receiving = threading.RLock()
@@ -44,6 +47,14 @@ def set_attributes(queue: Any, attributes: dict[str, Any], now: float | None = N
         queue.redrive_policy = queue.dead_letter_queue = None
     if str(attributes.get("SqsManagedSseEnabled", "")).lower() in ("true", "false"):
         queue.sqs_managed_sse_enabled = str(attributes["SqsManagedSseEnabled"]).lower() == "true"
+
+
+def attributes(queue: Any) -> dict[str, Any]:
+    """Show a queue's attributes. Who compares its redrive policy as text, as Terraform does, finds AWS's own."""
+    found = dict(_attributes(queue))
+    if queue.redrive_policy:
+        found["RedrivePolicy"] = json.dumps(queue.redrive_policy, separators=(",", ":"))
+    return found
 
 
 def delete_message(queue: Any, receipt_handle: str) -> None:
@@ -189,6 +200,7 @@ def apply() -> None:
     """Put this into moto."""
     Queue.BASE_ATTRIBUTES = [*Queue.BASE_ATTRIBUTES, "RedriveAllowPolicy"]
     Queue.redrive_allow_policy = None
+    Queue.attributes = property(attributes)
     Queue._set_attributes = set_attributes
     Queue.delete_message = delete_message
     # Nothing is delivered while a message is sent, whatever moto notes here.

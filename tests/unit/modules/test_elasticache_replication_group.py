@@ -58,6 +58,7 @@ def test_creates_once(keep: Run) -> None:
     assert made["auth_token_enabled"] and made["transit_encryption_enabled"] and made["at_rest_encryption_enabled"]
     assert made["engine_version"].startswith("8.0.")
     assert next(iter(elasticache.groups()))[1].token == PASSWORD
+    assert boto3.client("elasticache").describe_cache_clusters()["CacheClusters"][0]["AutoMinorVersionUpgrade"]
     again = keep()
     assert not again["changed"] and again["replication_group"] == made
     assert again["diff"]["before"] == again["diff"]["after"]

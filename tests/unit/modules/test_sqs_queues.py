@@ -61,7 +61,7 @@ def test_a_queue_is_what_it_should_be(queues: Run) -> None:
     live, dead = attributes("cars-prod-email"), attributes("cars-prod-email-dlq")
     assert (live["VisibilityTimeout"], live["MessageRetentionPeriod"]) == ("180", "345600")
     assert (live["ReceiveMessageWaitTimeSeconds"], live["SqsManagedSseEnabled"]) == ("20", "true")
-    assert json.loads(live["RedrivePolicy"]) == {"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": 5}
+    assert live["RedrivePolicy"] == f'{{"deadLetterTargetArn":"{dead["QueueArn"]}","maxReceiveCount":5}}'
     assert json.loads(live["Policy"])["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert dead["MessageRetentionPeriod"] == "1209600"
     assert json.loads(dead["RedriveAllowPolicy"])["sourceQueueArns"] == [live["QueueArn"]]
