@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -20,13 +21,88 @@ S3_SETTINGS = {
 }
 
 
+class List(NamedTuple):
+    """A list call, and which of its items count as what."""
+
+    kind: str
+    service: str
+    operation: str
+    key: str
+    """Where in an answer the items are, with dots between the steps."""
+    counts: Callable[[Any], Any] = bool
+
+
+LISTS = (
+    List("ec2 instance connect endpoint", "ec2", "describe_instance_connect_endpoints", "InstanceConnectEndpoints"),
+    List("ec2 key pair", "ec2", "describe_key_pairs", "KeyPairs"),
+    List("ec2 launch template", "ec2", "describe_launch_templates", "LaunchTemplates"),
+    List("ec2 elastic ip", "ec2", "describe_addresses", "Addresses"),
+    List("ec2 nat gateway", "ec2", "describe_nat_gateways", "NatGateways", lambda each: each["State"] != "deleted"),
+    List("ec2 flow log", "ec2", "describe_flow_logs", "FlowLogs"),
+    List("iam instance profile", "iam", "list_instance_profiles", "InstanceProfiles"),
+    # With its read replicas, which are counted once more by themselves.
+    List("rds instance", "rds", "describe_db_instances", "DBInstances"),
+    List(
+        "rds read replica",
+        "rds",
+        "describe_db_instances",
+        "DBInstances",
+        lambda each: each.get("ReadReplicaSourceDBInstanceIdentifier"),
+    ),
+    List("rds subnet group", "rds", "describe_db_subnet_groups", "DBSubnetGroups"),
+    List(
+        "rds parameter group",
+        "rds",
+        "describe_db_parameter_groups",
+        "DBParameterGroups",
+        lambda each: not each["DBParameterGroupName"].startswith("default."),
+    ),
+    List("elasticache replication group", "elasticache", "describe_replication_groups", "ReplicationGroups"),
+    List("elasticache node", "elasticache", "describe_cache_clusters", "CacheClusters"),
+    List("elasticache subnet group", "elasticache", "describe_cache_subnet_groups", "CacheSubnetGroups"),
+    List("elbv2 target group", "elbv2", "describe_target_groups", "TargetGroups"),
+    List("autoscaling policy", "autoscaling", "describe_policies", "ScalingPolicies"),
+    List("sqs queue", "sqs", "list_queues", "QueueUrls"),
+    List("lambda function", "lambda", "list_functions", "Functions"),
+    List("lambda event source mapping", "lambda", "list_event_source_mappings", "EventSourceMappings"),
+    List("logs group", "logs", "describe_log_groups", "logGroups"),
+    List("sns topic", "sns", "list_topics", "Topics"),
+    List("sns subscription", "sns", "list_subscriptions", "Subscriptions"),
+    # Those that a target tracking policy makes are the service's own.
+    List(
+        "cloudwatch alarm",
+        "cloudwatch",
+        "describe_alarms",
+        "MetricAlarms",
+        lambda each: not each["AlarmName"].startswith("TargetTracking-"),
+    ),
+    List("cloudwatch dashboard", "cloudwatch", "list_dashboards", "DashboardEntries"),
+    List("route53 zone", "route53", "list_hosted_zones", "HostedZones"),
+    List("cloudfront distribution", "cloudfront", "list_distributions", "DistributionList.Items"),
+    List("cloudfront function", "cloudfront", "list_functions", "FunctionList.Items"),
+    List(
+        "cloudfront origin access control", "cloudfront", "list_origin_access_controls", "OriginAccessControlList.Items"
+    ),
+    List("cloudtrail trail", "cloudtrail", "list_trails", "Trails"),
+)
+
+MARKERS = {
+    "list_functions": ("Marker", "FunctionList.NextMarker"),
+    "list_web_acls": ("NextMarker", "NextMarker"),
+}
+"""Lists of several pages that botocore has no paginator of: argument for the next page, where an answer names it."""
+
+
 def census(emulator: Emulator) -> Counter[str]:
     """Count the resources of an account by kind, from each service's own lists; AWS's own and defaults left out."""
     found: Counter[str] = Counter()
-    for part in (_ec2, _s3, _identity, _services):
+    for each in LISTS:
+        listed = items(emulator.client(each.service), each.operation, each.key)
+        found[each.kind] += sum(1 for item in listed if each.counts(item))
+    for part in (_network, _instances, _s3, _identity, _balancers, _firewall, _budgets):
         for kind in part(emulator):
             found[kind] += 1
-    return found
+    return +found
 
 
 def differences(ours: Counter[str], theirs: Counter[str]) -> dict[str, tuple[int, int]]:
@@ -34,120 +110,140 @@ def differences(ours: Counter[str], theirs: Counter[str]) -> dict[str, tuple[int
     return {kind: (ours[kind], theirs[kind]) for kind in sorted(ours | theirs) if ours[kind] != theirs[kind]}
 
 
-def _ec2(emulator: Emulator) -> Iterator[str]:
+def items(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+    """Yield what a list call has, of all its pages.
+
+    Args:
+        client: of the service.
+        operation: the call.
+        key: where in an answer the items are, with dots between the steps.
+        arguments: of the call.
+    """
+    for page in _pages(client, operation, **arguments):
+        yield from _at(page, key) or []
+
+
+def _pages(client: Any, operation: str, **arguments: Any) -> Iterator[Any]:
+    if client.can_paginate(operation):
+        yield from client.get_paginator(operation).paginate(**arguments)
+        return
+    argument, marker = MARKERS.get(operation, ("", ""))
+    while True:
+        page = getattr(client, operation)(**arguments)
+        yield page
+        if not (following := _at(page, marker)):
+            return
+        arguments[argument] = following
+
+
+def _at(answer: Any, key: str) -> Any:
+    return functools.reduce(lambda part, step: part.get(step) or {}, key.split("."), answer)
+
+
+def _network(emulator: Emulator) -> Iterator[str]:
     ec2 = emulator.client("ec2")
-    ours = [vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]]
+    ours = [vpc["VpcId"] for vpc in items(ec2, "describe_vpcs", "Vpcs") if not vpc["IsDefault"]]
     for _ in ours:
         yield "ec2 vpc"
     mine = [{"Name": "vpc-id", "Values": ours or ["none"]}]
-    for _ in ec2.describe_subnets(Filters=mine)["Subnets"]:
+    for _ in items(ec2, "describe_subnets", "Subnets", Filters=mine):
         yield "ec2 subnet"
-    for gateway in ec2.describe_internet_gateways()["InternetGateways"]:
+    for gateway in items(ec2, "describe_internet_gateways", "InternetGateways"):
         if any(each["VpcId"] in ours for each in gateway["Attachments"]):
             yield "ec2 internet gateway"
-    for table in ec2.describe_route_tables(Filters=mine)["RouteTables"]:
+    for table in items(ec2, "describe_route_tables", "RouteTables", Filters=mine):
         if not any(each.get("Main") for each in table["Associations"]):
             yield "ec2 route table"
             for _ in table["Associations"]:
                 yield "ec2 route table association"
         for route in table["Routes"]:
-            if route.get("GatewayId", "local") != "local":
+            if route.get("NatGatewayId"):
+                yield "ec2 route by NAT"
+            elif route.get("GatewayId", "local") != "local":
                 yield "ec2 route"
-    groups = ec2.describe_security_groups(Filters=mine)["SecurityGroups"]
+    groups = list(items(ec2, "describe_security_groups", "SecurityGroups", Filters=mine))
     for group in groups:
         if group["GroupName"] != "default":
             yield "ec2 security group"
     ids = [group["GroupId"] for group in groups]
-    for rule in ec2.describe_security_group_rules()["SecurityGroupRules"]:
+    for rule in items(ec2, "describe_security_group_rules", "SecurityGroupRules"):
         if rule["GroupId"] in ids:
             yield "ec2 security group rule"
-    for _ in ec2.describe_vpc_endpoints(Filters=mine)["VpcEndpoints"]:
+    for _ in items(ec2, "describe_vpc_endpoints", "VpcEndpoints", Filters=mine):
         yield "ec2 vpc endpoint"
-    for _ in ec2.describe_instance_connect_endpoints()["InstanceConnectEndpoints"]:
-        yield "ec2 instance connect endpoint"
-    for _ in ec2.describe_key_pairs()["KeyPairs"]:
-        yield "ec2 key pair"
-    for _ in ec2.describe_launch_templates()["LaunchTemplates"]:
-        yield "ec2 launch template"
-    for _ in ec2.describe_addresses()["Addresses"]:
-        yield "ec2 elastic ip"
-    for reservation in ec2.describe_instances()["Reservations"]:
+    for _ in items(ec2, "describe_images", "Images", Owners=["self"]):
+        yield "ec2 image"
+
+
+def _instances(emulator: Emulator) -> Iterator[str]:
+    for reservation in items(emulator.client("ec2"), "describe_instances", "Reservations"):
         for instance in reservation["Instances"]:
             if instance["State"]["Name"] == "running":
                 yield "ec2 instance"
-    for _ in ec2.describe_images(Owners=["self"])["Images"]:
-        yield "ec2 image"
+    groups = emulator.client("autoscaling")
+    for group in items(groups, "describe_auto_scaling_groups", "AutoScalingGroups"):
+        yield "autoscaling group"
+        if group.get("InstanceMaintenancePolicy"):
+            yield "autoscaling maintenance policy"
+        name = group["AutoScalingGroupName"]
+        for _ in items(groups, "describe_lifecycle_hooks", "LifecycleHooks", AutoScalingGroupName=name):
+            yield "autoscaling lifecycle hook"
 
 
 def _s3(emulator: Emulator) -> Iterator[str]:
     s3 = emulator.client("s3")
-    for bucket in s3.list_buckets()["Buckets"]:
+    for name in [bucket["Name"] for bucket in items(s3, "list_buckets", "Buckets")]:
         yield "s3 bucket"
         for what, operation in S3_SETTINGS.items():
             try:
-                getattr(s3, operation)(Bucket=bucket["Name"])
+                getattr(s3, operation)(Bucket=name)
             except ClientError:
                 continue
             yield f"s3 bucket {what}"
-        if s3.get_bucket_versioning(Bucket=bucket["Name"]).get("Status") == "Enabled":
+        if s3.get_bucket_versioning(Bucket=name).get("Status") == "Enabled":
             yield "s3 bucket versioning"
-        for _ in s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):
+        for _ in items(s3, "list_objects_v2", "Contents", Bucket=name):
             yield "s3 object"
 
 
 def _identity(emulator: Emulator) -> Iterator[str]:
     iam = emulator.client("iam")
-    for role in iam.list_roles()["Roles"]:
+    for role in items(iam, "list_roles", "Roles"):
         if role["Path"].startswith("/aws-service-role/"):
             continue
         yield "iam role"
-        for _ in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
+        for _ in items(iam, "list_role_policies", "PolicyNames", RoleName=role["RoleName"]):
             yield "iam role policy"
-    for _ in iam.list_instance_profiles()["InstanceProfiles"]:
-        yield "iam instance profile"
-    for secret in emulator.client("secretsmanager").list_secrets()["SecretList"]:
+    for secret in items(emulator.client("secretsmanager"), "list_secrets", "SecretList"):
         yield "secretsmanager secret"
         for _ in secret["SecretVersionsToStages"]:
             yield "secretsmanager secret version"
-    for parameter in emulator.client("ssm").get_parameters_by_path(Path="/", Recursive=True)["Parameters"]:
+    ssm = emulator.client("ssm")
+    for parameter in items(ssm, "get_parameters_by_path", "Parameters", Path="/", Recursive=True):
         if not parameter["Name"].startswith("/aws/"):
             yield "ssm parameter"
 
 
-def _services(emulator: Emulator) -> Iterator[str]:
-    lists: list[tuple[str, str, str, str]] = [
-        ("rds", "describe_db_instances", "DBInstances", "rds instance"),
-        ("rds", "describe_db_subnet_groups", "DBSubnetGroups", "rds subnet group"),
-        ("elbv2", "describe_target_groups", "TargetGroups", "elbv2 target group"),
-        ("autoscaling", "describe_policies", "ScalingPolicies", "autoscaling policy"),
-        ("sns", "list_topics", "Topics", "sns topic"),
-        ("route53", "list_hosted_zones", "HostedZones", "route53 zone"),
-    ]
-    for service, operation, key, kind in lists:
-        for _ in getattr(emulator.client(service), operation)()[key]:
-            yield kind
+def _balancers(emulator: Emulator) -> Iterator[str]:
     elbv2 = emulator.client("elbv2")
-    for balancer in elbv2.describe_load_balancers()["LoadBalancers"]:
+    for balancer in items(elbv2, "describe_load_balancers", "LoadBalancers"):
         yield "elbv2 load balancer"
-        for _ in elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]:
+        for _ in items(elbv2, "describe_listeners", "Listeners", LoadBalancerArn=balancer["LoadBalancerArn"]):
             yield "elbv2 listener"
-    groups = emulator.client("autoscaling")
-    for group in groups.describe_auto_scaling_groups()["AutoScalingGroups"]:
-        yield "autoscaling group"
-        name = group["AutoScalingGroupName"]
-        for _ in groups.describe_lifecycle_hooks(AutoScalingGroupName=name)["LifecycleHooks"]:
-            yield "autoscaling lifecycle hook"
-    alarms = emulator.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    for alarm in alarms:
-        # Those that a target tracking policy makes are the service's own.
-        if not alarm["AlarmName"].startswith("TargetTracking-"):
-            yield "cloudwatch alarm"
-    cloudfront = emulator.client("cloudfront")
-    answers: list[tuple[Any, str]] = [
-        (cloudfront.list_distributions()["DistributionList"], "cloudfront distribution"),
-        (cloudfront.list_functions()["FunctionList"], "cloudfront function"),
-        (cloudfront.list_origin_access_controls()["OriginAccessControlList"], "cloudfront origin access control"),
-    ]
-    for answer, kind in answers:
-        for _ in answer.get("Items") or []:
-            yield kind
+
+
+def _firewall(emulator: Emulator) -> Iterator[str]:
+    wafv2 = emulator.client("wafv2")
+    for scope in ("REGIONAL", "CLOUDFRONT"):
+        for acl in items(wafv2, "list_web_acls", "WebACLs", Scope=scope):
+            yield f"wafv2 web acl {scope.lower()}"
+            # What one of CloudFront's protects is said in the distributions.
+            if scope == "REGIONAL":
+                for _ in items(wafv2, "list_resources_for_web_acl", "ResourceArns", WebACLArn=acl["ARN"]):
+                    yield "wafv2 association"
+
+
+def _budgets(emulator: Emulator) -> Iterator[str]:
+    account = emulator.client("sts").get_caller_identity()["Account"]
+    for _ in items(emulator.client("budgets"), "describe_budgets", "Budgets", AccountId=account):
+        yield "budgets budget"

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -143,7 +144,9 @@ class Terraform:
             "TF_VAR_public_key": public_key,
             "TF_VAR_release_folder": str(release),
             "TF_VAR_page_function_file": str(ROOT / "roles/edge/files/spa.js"),
+            "TF_VAR_worker_archive": str(work / "worker.zip"),
         }
+        pack(ROOT / "examples/worker", work / "worker.zip")
         if provider_folder is None:
             self._environment["TF_CLI_CONFIG_FILE"] = os.environ["TF_CLI_CONFIG_FILE"]
         else:
@@ -178,6 +181,18 @@ class Terraform:
     def destroy(self, emulator: Emulator) -> Measurement:
         """Destroy."""
         return self._run(emulator, "destroy", "-auto-approve", "-no-color")
+
+
+def pack(source: Path, archive: Path) -> None:
+    """Pack the sources of functions into a zip, which Terraform needs another provider for.
+
+    Args:
+        source: their folder.
+        archive: the file to write.
+    """
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in (source / "package.json", *sorted((source / "src").rglob("*.js"))):
+            packed.write(path, path.relative_to(source))
 
 
 def terraform_missing(given: Path | None) -> tuple[str, Path | None]:

@@ -37,6 +37,22 @@ WAITS: Mapping[str, Mapping[str, Wait]] = {
         "instances' boot": Wait("instance boot", ("instances",)),
         "targets": Wait("target healthy", ("instances' boot", "load balancer")),
     },
+    "full": {
+        "database": Wait("database create"),
+        # Made from the database's first backup, as long as any other instance.
+        "read replica": Wait("database create", ("database",)),
+        "cache": Wait("cache create"),
+        "load balancer": Wait("load balancer create"),
+        "distribution": Wait("distribution deploy"),
+        # The builder is in a private subnet, which has no other way out.
+        "NAT gateway": Wait("NAT gateway create"),
+        "builder": Wait("instance start", ("NAT gateway",)),
+        "builder's stop": Wait("instance stop", ("builder",)),
+        "image": Wait("image", ("builder's stop",)),
+        "instances": Wait("instance start", ("database", "cache", "image")),
+        "instances' boot": Wait("instance boot", ("instances",)),
+        "targets": Wait("target healthy", ("instances' boot", "load balancer")),
+    },
 }
 
 

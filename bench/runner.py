@@ -15,7 +15,7 @@ from bench.census import census, differences
 from bench.emulator import ROOT, Emulator, Image
 from bench.programs import Ansible, Measurement, ProgramError, Terraform, terraform_missing
 
-TIERS = ("minimal", "basic")
+TIERS = ("minimal", "basic", "full")
 PLAYBOOKS = ["playbooks/provision.yml", "playbooks/record.yml"]
 AGAIN = ["site.yml"]
 STEPS = ("converge", "no-op", "plan", "destroy")

@@ -69,6 +69,12 @@ resource "aws_iam_role_policy" "instance" {
         Resource = "arn:aws:s3:::${local.releases}/releases/*"
       },
       {
+        Sid      = "TellMissingFromForbidden"
+        Effect   = "Allow"
+        Action   = "s3:ListBucket"
+        Resource = "arn:aws:s3:::${local.releases}"
+      },
+      {
         Sid      = "ReadParameters"
         Effect   = "Allow"
         Action   = ["ssm:GetParameter", "ssm:GetParameters"]
@@ -78,7 +84,7 @@ resource "aws_iam_role_policy" "instance" {
         Sid      = "ReadSecrets"
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
-        Resource = [for name in keys(local.secrets) : "arn:aws:secretsmanager:${var.region}:${local.account}:secret:${local.prefix}/${name}-??????"]
+        Resource = [for name in concat(keys(local.secrets), ["database-login"]) : "arn:aws:secretsmanager:${var.region}:${local.account}:secret:${local.prefix}/${name}-??????"]
       },
       {
         Sid      = "FinishLaunch"

@@ -50,6 +50,12 @@ resource "aws_iam_role_policy" "instance" {
         Resource = "arn:aws:s3:::${local.releases}/releases/*"
       },
       {
+        Sid      = "TellMissingFromForbidden"
+        Effect   = "Allow"
+        Action   = "s3:ListBucket"
+        Resource = "arn:aws:s3:::${local.releases}"
+      },
+      {
         Sid      = "ReadParameters"
         Effect   = "Allow"
         Action   = ["ssm:GetParameter", "ssm:GetParameters"]
@@ -60,6 +66,12 @@ resource "aws_iam_role_policy" "instance" {
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
         Resource = ["arn:aws:secretsmanager:${var.region}:${local.account}:secret:${local.prefix}/backend-??????"]
+      },
+      {
+        Sid      = "KeepBackups"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject"]
+        Resource = "arn:aws:s3:::${local.releases}/backups/*"
       },
     ]
   })

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench import hosts, programs, realistic, report, runner
-from bench.census import census, differences
+from bench.census import census, differences, items
 from bench.emulator import ROOT, Calls, Emulator, Image
 from lab.times import TIMES
 
@@ -89,6 +90,46 @@ def test_differences_are_listed_both_ways() -> None:
     assert differences(Counter(a=1, b=2), Counter(b=3, c=1)) == {"a": (1, 0), "b": (2, 3), "c": (0, 1)}
 
 
+def furnish(emulator: Emulator) -> None:
+    """Make one of many kinds, and more log groups than a page has."""
+    for name in ("a", "b"):
+        emulator.client("sqs").create_queue(QueueName=name)
+    logs = emulator.client("logs")
+    for number in range(60):
+        logs.create_log_group(logGroupName=f"group-{number}")
+    emulator.client("cloudfront").create_function(
+        Name="a", FunctionConfig={"Comment": "", "Runtime": "cloudfront-js-2.0"}, FunctionCode=b"function handler() {}"
+    )
+    for scope in ("REGIONAL", "CLOUDFRONT"):
+        seen = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "a"}
+        emulator.client("wafv2").create_web_acl(
+            Name="a", Scope=scope, DefaultAction={"Allow": {}}, VisibilityConfig=seen
+        )
+    ec2 = emulator.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    gateway = ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address)["NatGateway"]["NatGatewayId"]
+    table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=gateway)
+    emulator.client("elasticache").create_cache_subnet_group(
+        CacheSubnetGroupName="a", CacheSubnetGroupDescription="a", SubnetIds=[subnet]
+    )
+    emulator.client("rds").create_db_parameter_group(
+        DBParameterGroupName="a", DBParameterGroupFamily="postgres17", Description="a"
+    )
+    emulator.client("budgets").create_budget(
+        AccountId=emulator.client("sts").get_caller_identity()["Account"],
+        Budget={
+            "BudgetName": "a",
+            "TimeUnit": "MONTHLY",
+            "BudgetType": "COST",
+            "BudgetLimit": {"Amount": "1", "Unit": "USD"},
+        },
+    )
+    emulator.client("cloudwatch").put_dashboard(DashboardName="a", DashboardBody='{"widgets": []}')
+
+
 def test_an_emulator_is_measured_and_counted(tmp_path: Path) -> None:
     image = Image("trial-0123456789ab", {"vahana:image": "0123456789ab"})
     with Emulator() as emulator:
@@ -101,6 +142,28 @@ def test_an_emulator_is_measured_and_counted(tmp_path: Path) -> None:
         assert (measured.calls.reads, measured.calls.writes) == (0, 1)
         assert measured.cpu > 0
         assert census(emulator) == {"ec2 image": 1, "sns topic": 1}
+        furnish(emulator)
+        assert census(emulator) == {
+            "ec2 image": 1,
+            "sns topic": 1,
+            "sqs queue": 2,
+            "logs group": 60,
+            "cloudfront function": 1,
+            "wafv2 web acl regional": 1,
+            "wafv2 web acl cloudfront": 1,
+            "elasticache subnet group": 1,
+            "ec2 vpc": 1,
+            "ec2 subnet": 1,
+            "ec2 elastic ip": 1,
+            "ec2 nat gateway": 1,
+            "ec2 route table": 1,
+            "ec2 route by NAT": 1,
+            # That of the default security group.
+            "ec2 security group rule": 1,
+            "rds parameter group": 1,
+            "budgets budget": 1,
+            "cloudwatch dashboard": 1,
+        }
         with pytest.raises(programs.ProgramError, match="exit code 3"):
             programs.measure([sys.executable, "-c", "raise SystemExit(3)"], emulator, tmp_path, {})
 
@@ -112,12 +175,48 @@ def test_the_longest_chain_of_waits() -> None:
         ("instances' boot", TIMES["instance boot"].seconds),
         ("targets", TIMES["target healthy"].seconds),
     ]
+    assert [name for name, _ in realistic.longest_chain(realistic.WAITS["full"])] == ["database", "read replica"]
     waits = {
         "a": realistic.Wait("instance boot"),
         "b": realistic.Wait("instance start"),
         "c": realistic.Wait("instance stop", ("a", "b")),
     }
     assert [name for name, _ in realistic.longest_chain(waits)] == ["a", "c"]
+
+
+def test_every_tier_has_what_it_is_compared_with() -> None:
+    assert set(realistic.WAITS) == set(runner.TIERS)
+    assert {path.parent.name for path in (ROOT / "bench/terraform").glob("*/main.tf")} == set(runner.TIERS)
+    for waits in realistic.WAITS.values():
+        for wait in waits.values():
+            assert wait.time in TIMES
+            assert waits.keys() >= set(wait.after)
+
+
+class Pages:
+    """A client that has no paginator and gives one thing at a time."""
+
+    def can_paginate(self, operation: str) -> bool:
+        """Say no."""
+        return False
+
+    def list_functions(self, Marker: str = "0") -> dict[str, Any]:  # noqa: N803 - botocore's name of the argument
+        """Return one of three pages; the last has no items."""
+        number = int(Marker)
+        if number == 2:
+            return {"FunctionList": {"Quantity": 0}}
+        return {"FunctionList": {"Items": [number], "NextMarker": str(number + 1)}}
+
+
+def test_all_pages_are_counted() -> None:
+    assert list(items(Pages(), "list_functions", "FunctionList.Items")) == [0, 1]
+
+
+def test_functions_are_packed_with_their_sources_alone(tmp_path: Path) -> None:
+    programs.pack(ROOT / "examples/worker", tmp_path / "worker.zip")
+    names = zipfile.ZipFile(tmp_path / "worker.zip").namelist()
+    assert {"package.json", "src/email.js", "src/notifications.js", "src/analytics.js"} <= set(names)
+    assert all(name == "package.json" or name.startswith("src/") for name in names)
 
 
 def test_a_realistic_result_says_what_it_could_not_be_faster_than(tmp_path: Path) -> None:
