@@ -14,6 +14,7 @@ from plugins.module_utils.commands import command_failures, command_lines
 from plugins.module_utils.convergence import drift_lines
 from plugins.module_utils.diagnosis import diagnose, unchecked
 from plugins.module_utils.summary import public_url, summary
+from plugins.module_utils.tier_change import left_behind
 
 
 def tier_cost(tier: Mapping[str, Any], prices: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -68,6 +69,7 @@ class FilterModule:
             "drift_lines": drift_lines,
             "planned_cost": planned_cost,
             "plan_mismatch": plan_mismatch,
+            "left_behind": left_behind,
             "diagnosis": diagnosis,
             "command_lines": command_lines,
             "command_failures": command_failures,

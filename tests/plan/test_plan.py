@@ -13,9 +13,7 @@ import pytest
 
 from plugins.module_utils.replacement import description, pinned_user_data
 from tests.plan.conftest import Account, Run
-
-NAME = "vahanhelp-prod"
-Drift = Callable[[Account], None]
+from tests.plan.drifts import DRIFTS, EDITED, NAME, Drift, lose_nat_gateway
 
 
 def plan(account: Account, tier: str, *arguments: str) -> Run:
@@ -54,167 +52,6 @@ def finished(account: Account) -> Callable[[str], None]:
         account.save(tier)
 
     return bring
-
-
-# Drift: somebody else changes what is there --------------------------------------------------------------------------
-
-
-def _group(account: Account, name: str) -> str:
-    filters = [{"Name": "group-name", "Values": [f"{NAME}-{name}"]}]
-    found = account.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
-    return str(found[0]["GroupId"])
-
-
-def add_security_group_rule(account: Account) -> None:
-    """Open SSH to the world by hand."""
-    account.client("ec2").authorize_security_group_ingress(
-        GroupId=_group(account, "backend"), IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
-    )
-
-
-def raise_group_maximum(account: Account) -> None:
-    """Let the group grow."""
-    account.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=f"{NAME}-backend", MaxSize=9)
-
-
-def remove_bucket_policy(account: Account) -> None:
-    """Let the bucket of releases be read without TLS."""
-    account.client("s3").delete_bucket_policy(Bucket=f"{NAME}-releases-123456789012")
-
-
-def edit_health_path(account: Account) -> None:
-    """Let the load balancer ask for another page."""
-    elbv2 = account.client("elbv2")
-    arn = elbv2.describe_target_groups(Names=[f"{NAME}-backend"])["TargetGroups"][0]["TargetGroupArn"]
-    elbv2.modify_target_group(TargetGroupArn=arn, HealthCheckPath="/")
-
-
-def lose_subnet_tag(account: Account) -> None:
-    """Take a tag from one of the subnets."""
-    ec2 = account.client("ec2")
-    subnet = ec2.describe_subnets(Filters=[{"Name": "cidr-block", "Values": ["10.0.1.0/24"]}])["Subnets"]
-    ours = [each["SubnetId"] for each in subnet if any(tag["Key"] == "vahana:app" for tag in each.get("Tags", []))]
-    ec2.delete_tags(Resources=ours, Tags=[{"Key": "vahana:subnet"}])
-
-
-def edit_launch_template(account: Account) -> None:
-    """Let the group start larger instances."""
-    account.client("ec2").create_launch_template_version(
-        LaunchTemplateName=f"{NAME}-backend", SourceVersion="$Latest", LaunchTemplateData={"InstanceType": "t3.large"}
-    )
-
-
-def _private_route_table(account: Account) -> str:
-    filters = [{"Name": "tag:Name", "Values": [f"{NAME}-private-2"]}]
-    return str(account.client("ec2").describe_route_tables(Filters=filters)["RouteTables"][0]["RouteTableId"])
-
-
-def lose_private_route(account: Account) -> None:
-    """Take the way out from one of the private subnets."""
-    account.client("ec2").delete_route(RouteTableId=_private_route_table(account), DestinationCidrBlock="0.0.0.0/0")
-
-
-def lose_nat_gateway(account: Account) -> None:
-    """Delete the NAT gateway."""
-    ec2 = account.client("ec2")
-    for gateway in ec2.describe_nat_gateways()["NatGateways"]:
-        ec2.delete_nat_gateway(NatGatewayId=gateway["NatGatewayId"])
-
-
-def lose_endpoint(account: Account) -> None:
-    """Delete the gateway endpoint of DynamoDB."""
-    ec2 = account.client("ec2")
-    for endpoint in ec2.describe_vpc_endpoints()["VpcEndpoints"]:
-        if endpoint["ServiceName"].endswith(".dynamodb"):
-            ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"]])
-
-
-def lose_endpoint_of_subnet(account: Account) -> None:
-    """Let a private subnet reach S3 the long way."""
-    ec2 = account.client("ec2")
-    for endpoint in ec2.describe_vpc_endpoints()["VpcEndpoints"]:
-        if endpoint["ServiceName"].endswith(".s3"):
-            ec2.modify_vpc_endpoint(
-                VpcEndpointId=endpoint["VpcEndpointId"], RemoveRouteTableIds=[_private_route_table(account)]
-            )
-
-
-def lose_flow_log(account: Account) -> None:
-    """Delete the flow log."""
-    ec2 = account.client("ec2")
-    ec2.delete_flow_logs(FlowLogIds=[item["FlowLogId"] for item in ec2.describe_flow_logs()["FlowLogs"]])
-
-
-def terminate_first(account: Account) -> None:
-    """Let the group terminate instances before their successors serve."""
-    account.client("autoscaling").update_auto_scaling_group(
-        AutoScalingGroupName=f"{NAME}-backend",
-        InstanceMaintenancePolicy={"MinHealthyPercentage": -1, "MaxHealthyPercentage": -1},
-    )
-
-
-def unprotect_load_balancer(account: Account) -> None:
-    """Let the load balancer be deleted by mistake, and write no logs."""
-    elbv2 = account.client("elbv2")
-    arn = elbv2.describe_load_balancers(Names=[NAME])["LoadBalancers"][0]["LoadBalancerArn"]
-    off = ("deletion_protection.enabled", "access_logs.s3.enabled")
-    elbv2.modify_load_balancer_attributes(
-        LoadBalancerArn=arn, Attributes=[{"Key": key, "Value": "false"} for key in off]
-    )
-
-
-def edit_scaling_policy(account: Account) -> None:
-    """Let the group grow late."""
-    autoscaling = account.client("autoscaling")
-    [policy] = autoscaling.describe_policies(AutoScalingGroupName=f"{NAME}-backend")["ScalingPolicies"]
-    autoscaling.put_scaling_policy(
-        AutoScalingGroupName=f"{NAME}-backend",
-        PolicyName=policy["PolicyName"],
-        PolicyType="TargetTrackingScaling",
-        EstimatedInstanceWarmup=policy["EstimatedInstanceWarmup"],
-        TargetTrackingConfiguration={**policy["TargetTrackingConfiguration"], "TargetValue": 90.0},
-    )
-
-
-DRIFTS: dict[str, list[Drift]] = {
-    "basic": [
-        add_security_group_rule,
-        raise_group_maximum,
-        remove_bucket_policy,
-        edit_health_path,
-        lose_subnet_tag,
-        edit_launch_template,
-    ],
-    "minimal": [add_security_group_rule, remove_bucket_policy, lose_subnet_tag],
-    "full": [
-        add_security_group_rule,
-        lose_subnet_tag,
-        lose_private_route,
-        lose_nat_gateway,
-        lose_endpoint,
-        lose_endpoint_of_subnet,
-        lose_flow_log,
-        edit_scaling_policy,
-        terminate_first,
-        unprotect_load_balancer,
-    ],
-}
-EDITED: dict[str, dict[str, Any]] = {
-    "basic": {
-        "database_instance_class": "db.t3.small",
-        "compute_max_size": 6,
-        "monitoring_database_free_storage": 2147483648,
-        "load_balancer_health_check_path": "/",
-        "compute_instance_type": "t3.small",
-        "storage_noncurrent_days": 30,
-    },
-    "minimal": {
-        "network_public_sources": ["192.0.2.0/24"],
-        "monitoring_email": "operators@example.com",
-        "storage_noncurrent_days": 30,
-    },
-    "full": {"network_nat_gateways": "per_zone", "storage_logs_days": 30, "compute_cpu_target": 50},
-}
 
 
 def _edit(names: dict[str, Any]) -> tuple[str, ...]:
@@ -310,7 +147,8 @@ def test_one_edited_variable(account: Account, finished: Callable[[str], None], 
     ("tier", "changes"),
     [("minimal", n) for n in range(2, 22, 4)]
     + [("basic", n) for n in range(2, 50, 4)]
-    + [("full", n) for n in range(2, 60, 8)],
+    # Storage, identity, network, load balancer and firewall, functions, compute.
+    + [("full", n) for n in range(4, 75, 14)],
 )
 def test_a_run_that_was_killed(account: Account, tier: str, changes: int) -> None:
     """A run ended in the middle: the plan names what is left of it."""

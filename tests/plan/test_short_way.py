@@ -9,7 +9,7 @@ import pytest
 from plugins.module_utils.convergence import Document, differences
 from plugins.module_utils.discovery import Environment, connect, observe
 from tests.plan.conftest import Account
-from tests.plan.test_plan import DRIFTS, EDITED, Drift
+from tests.plan.drifts import DRIFTS, EDITED, Drift
 
 PROD = Environment("vahanhelp", "prod", "us-east-1")
 

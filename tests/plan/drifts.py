@@ -1,0 +1,405 @@
+"""What somebody else may change behind our back, and what an operator may want otherwise, by tier."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.plan.conftest import Account
+
+NAME = "vahanhelp-prod"
+PARAMETERS = "/vahanhelp/prod"
+ACCOUNT_ID = "123456789012"
+Drift = Callable[[Account], None]
+
+
+# Every tier ----------------------------------------------------------------------------------------------------------
+
+
+def _group(account: Account, name: str) -> str:
+    filters = [{"Name": "group-name", "Values": [f"{NAME}-{name}"]}]
+    found = account.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
+    return str(found[0]["GroupId"])
+
+
+def add_security_group_rule(account: Account) -> None:
+    """Open SSH to the world by hand."""
+    account.client("ec2").authorize_security_group_ingress(
+        GroupId=_group(account, "backend"), IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
+    )
+
+
+def lose_subnet_tag(account: Account) -> None:
+    """Take a tag from one of the subnets."""
+    ec2 = account.client("ec2")
+    subnet = ec2.describe_subnets(Filters=[{"Name": "cidr-block", "Values": ["10.0.1.0/24"]}])["Subnets"]
+    ours = [each["SubnetId"] for each in subnet if any(tag["Key"] == "vahana:app" for tag in each.get("Tags", []))]
+    ec2.delete_tags(Resources=ours, Tags=[{"Key": "vahana:subnet"}])
+
+
+def remove_bucket_policy(account: Account) -> None:
+    """Let the bucket of releases be read without TLS."""
+    account.client("s3").delete_bucket_policy(Bucket=f"{NAME}-releases-{ACCOUNT_ID}")
+
+
+# Tiers with a group behind a load balancer ---------------------------------------------------------------------------
+
+
+def raise_group_maximum(account: Account) -> None:
+    """Let the group grow."""
+    account.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=f"{NAME}-backend", MaxSize=9)
+
+
+def edit_health_path(account: Account) -> None:
+    """Let the load balancer ask for another page."""
+    elbv2 = account.client("elbv2")
+    arn = elbv2.describe_target_groups(Names=[f"{NAME}-backend"])["TargetGroups"][0]["TargetGroupArn"]
+    elbv2.modify_target_group(TargetGroupArn=arn, HealthCheckPath="/")
+
+
+def edit_launch_template(account: Account) -> None:
+    """Let the group start larger instances."""
+    account.client("ec2").create_launch_template_version(
+        LaunchTemplateName=f"{NAME}-backend", SourceVersion="$Latest", LaunchTemplateData={"InstanceType": "t3.large"}
+    )
+
+
+# The full tier: network ----------------------------------------------------------------------------------------------
+
+
+def _private_route_table(account: Account) -> str:
+    filters = [{"Name": "tag:Name", "Values": [f"{NAME}-private-2"]}]
+    return str(account.client("ec2").describe_route_tables(Filters=filters)["RouteTables"][0]["RouteTableId"])
+
+
+def lose_private_route(account: Account) -> None:
+    """Take the way out from one of the private subnets."""
+    account.client("ec2").delete_route(RouteTableId=_private_route_table(account), DestinationCidrBlock="0.0.0.0/0")
+
+
+def lose_nat_gateway(account: Account) -> None:
+    """Delete the NAT gateway."""
+    ec2 = account.client("ec2")
+    for gateway in ec2.describe_nat_gateways()["NatGateways"]:
+        ec2.delete_nat_gateway(NatGatewayId=gateway["NatGatewayId"])
+
+
+def lose_endpoint(account: Account) -> None:
+    """Delete the gateway endpoint of DynamoDB."""
+    ec2 = account.client("ec2")
+    for endpoint in ec2.describe_vpc_endpoints()["VpcEndpoints"]:
+        if endpoint["ServiceName"].endswith(".dynamodb"):
+            ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"]])
+
+
+def lose_endpoint_of_subnet(account: Account) -> None:
+    """Let a private subnet reach S3 the long way."""
+    ec2 = account.client("ec2")
+    for endpoint in ec2.describe_vpc_endpoints()["VpcEndpoints"]:
+        if endpoint["ServiceName"].endswith(".s3"):
+            ec2.modify_vpc_endpoint(
+                VpcEndpointId=endpoint["VpcEndpointId"], RemoveRouteTableIds=[_private_route_table(account)]
+            )
+
+
+def lose_flow_log(account: Account) -> None:
+    """Delete the flow log."""
+    ec2 = account.client("ec2")
+    ec2.delete_flow_logs(FlowLogIds=[item["FlowLogId"] for item in ec2.describe_flow_logs()["FlowLogs"]])
+
+
+# The full tier: load balancer, firewall, edge ------------------------------------------------------------------------
+
+
+def _balancer(account: Account) -> str:
+    found = account.client("elbv2").describe_load_balancers(Names=[NAME])["LoadBalancers"]
+    return str(found[0]["LoadBalancerArn"])
+
+
+def unprotect_load_balancer(account: Account) -> None:
+    """Let the load balancer be deleted by mistake, and write no logs."""
+    off = ("deletion_protection.enabled", "access_logs.s3.enabled")
+    account.client("elbv2").modify_load_balancer_attributes(
+        LoadBalancerArn=_balancer(account), Attributes=[{"Key": key, "Value": "false"} for key in off]
+    )
+
+
+def _edit_web_acl(account: Account, scope: str, edit: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    wafv2 = account.client("wafv2")
+    [listed] = wafv2.list_web_acls(Scope=scope)["WebACLs"]
+    named = {"Name": listed["Name"], "Scope": scope, "Id": listed["Id"]}
+    found = wafv2.get_web_acl(**named)
+    wafv2.update_web_acl(
+        **named,
+        LockToken=found["LockToken"],
+        DefaultAction=found["WebACL"]["DefaultAction"],
+        Description=found["WebACL"]["Description"],
+        VisibilityConfig=found["WebACL"]["VisibilityConfig"],
+        Rules=edit(found["WebACL"]["Rules"]),
+    )
+
+
+def raise_rate_limit(account: Account) -> None:
+    """Let an address ask ten times as often."""
+
+    def raised(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for rule in rules:
+            if "RateBasedStatement" in rule["Statement"]:
+                rule["Statement"]["RateBasedStatement"]["Limit"] *= 10
+        return rules
+
+    _edit_web_acl(account, "CLOUDFRONT", raised)
+
+
+def remove_firewall_rule(account: Account) -> None:
+    """Let SQL injection reach the load balancer."""
+    _edit_web_acl(account, "REGIONAL", lambda rules: [rule for rule in rules if "SQLi" not in rule["Name"]])
+
+
+def unprotect_from_requests(account: Account) -> None:
+    """Take the web ACL from the load balancer."""
+    account.client("wafv2").disassociate_web_acl(ResourceArn=_balancer(account))
+
+
+def take_firewall_from_distribution(account: Account) -> None:
+    """Take the web ACL from CloudFront."""
+    cloudfront = account.client("cloudfront")
+    [listed] = cloudfront.list_distributions()["DistributionList"]["Items"]
+    found = cloudfront.get_distribution_config(Id=listed["Id"])
+    cloudfront.update_distribution(
+        Id=listed["Id"], IfMatch=found["ETag"], DistributionConfig={**found["DistributionConfig"], "WebACLId": ""}
+    )
+
+
+# The full tier: compute ----------------------------------------------------------------------------------------------
+
+
+def terminate_first(account: Account) -> None:
+    """Let the group terminate instances before their successors serve."""
+    account.client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName=f"{NAME}-backend",
+        InstanceMaintenancePolicy={"MinHealthyPercentage": -1, "MaxHealthyPercentage": -1},
+    )
+
+
+def edit_scaling_policy(account: Account) -> None:
+    """Let the group grow late."""
+    autoscaling = account.client("autoscaling")
+    [policy] = autoscaling.describe_policies(AutoScalingGroupName=f"{NAME}-backend")["ScalingPolicies"]
+    autoscaling.put_scaling_policy(
+        AutoScalingGroupName=f"{NAME}-backend",
+        PolicyName=policy["PolicyName"],
+        PolicyType="TargetTrackingScaling",
+        EstimatedInstanceWarmup=policy["EstimatedInstanceWarmup"],
+        TargetTrackingConfiguration={**policy["TargetTrackingConfiguration"], "TargetValue": 90.0},
+    )
+
+
+# The full tier: data -------------------------------------------------------------------------------------------------
+
+
+def enlarge_replica(account: Account) -> None:
+    """Give the read replica another class than its source has."""
+    account.client("rds").modify_db_instance(
+        DBInstanceIdentifier=f"{NAME}-replica", DBInstanceClass="db.t3.medium", ApplyImmediately=True
+    )
+
+
+def lose_replica(account: Account) -> None:
+    """Delete the read replica."""
+    account.client("rds").delete_db_instance(DBInstanceIdentifier=f"{NAME}-replica", SkipFinalSnapshot=True)
+
+
+def keep_backups_for_a_day(account: Account) -> None:
+    """Let the database's backups go too early."""
+    account.client("rds").modify_db_instance(DBInstanceIdentifier=NAME, BackupRetentionPeriod=1, ApplyImmediately=True)
+
+
+def allow_plain_connections(account: Account) -> None:
+    """Let clients talk to the database without TLS."""
+    account.client("rds").modify_db_parameter_group(
+        DBParameterGroupName=f"{NAME}-postgres17",
+        Parameters=[{"ParameterName": "rds.force_ssl", "ParameterValue": "0", "ApplyMethod": "immediate"}],
+    )
+
+
+def enlarge_cache(account: Account) -> None:
+    """Give the cache larger nodes."""
+    account.client("elasticache").modify_replication_group(
+        ReplicationGroupId=NAME, CacheNodeType="cache.t3.small", ApplyImmediately=True
+    )
+
+
+def lose_images_lifecycle(account: Account) -> None:
+    """Let images stay where they are dear."""
+    account.client("s3").delete_bucket_lifecycle(Bucket=f"{NAME}-images-{ACCOUNT_ID}")
+
+
+def refuse_logs(account: Account) -> None:
+    """Let nobody write to the bucket of logs."""
+    account.client("s3").delete_bucket_policy(Bucket=f"{NAME}-logs-{ACCOUNT_ID}")
+
+
+# The full tier: messages ---------------------------------------------------------------------------------------------
+
+
+def _queue(account: Account, name: str) -> str:
+    return str(account.client("sqs").get_queue_url(QueueName=f"{NAME}-{name}")["QueueUrl"])
+
+
+def lose_redrive_policy(account: Account) -> None:
+    """Let messages that nobody can process come back for ever."""
+    account.client("sqs").set_queue_attributes(QueueUrl=_queue(account, "email"), Attributes={"RedrivePolicy": ""})
+
+
+def lose_dead_letter_queue(account: Account) -> None:
+    """Delete the dead letter queue of one of the queues."""
+    account.client("sqs").delete_queue(QueueUrl=_queue(account, "analytics-dlq"))
+
+
+def _mapping(account: Account, name: str) -> str:
+    mappings = account.client("lambda").list_event_source_mappings(FunctionName=f"{NAME}-{name}")["EventSourceMappings"]
+    return str(mappings[0]["UUID"])
+
+
+def stop_worker(account: Account) -> None:
+    """Let a queue's messages wait."""
+    account.client("lambda").update_event_source_mapping(UUID=_mapping(account, "email"), Enabled=False)
+
+
+def lose_worker(account: Account) -> None:
+    """Let a function work on nothing."""
+    account.client("lambda").delete_event_source_mapping(UUID=_mapping(account, "analytics"))
+
+
+def edit_worker(account: Account) -> None:
+    """Give a function less time."""
+    account.client("lambda").update_function_configuration(FunctionName=f"{NAME}-notifications", Timeout=3)
+
+
+def forbid_worker(account: Account) -> None:
+    """Take a function's permissions."""
+    account.client("iam").delete_role_policy(RoleName=f"{NAME}-function-email", PolicyName="function")
+
+
+# The full tier: monitoring and audit ---------------------------------------------------------------------------------
+
+
+def raise_alarm_threshold(account: Account) -> None:
+    """Let an alarm go off too late."""
+    cloudwatch = account.client("cloudwatch")
+    [alarm] = cloudwatch.describe_alarms(AlarmNames=[f"{NAME}-backend-latency"])["MetricAlarms"]
+    given = cloudwatch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members
+    kept = {key: value for key, value in alarm.items() if key in given and value not in ([], "", None)}
+    cloudwatch.put_metric_alarm(**{**kept, "Threshold": 30.0})
+
+
+def lose_alarm(account: Account) -> None:
+    """Delete an alarm of one of the queues."""
+    cloudwatch = account.client("cloudwatch")
+    named = cloudwatch.describe_alarms(AlarmNamePrefix=f"{NAME}-queue-age")["MetricAlarms"]
+    cloudwatch.delete_alarms(AlarmNames=[named[0]["AlarmName"]])
+
+
+def edit_dashboard(account: Account) -> None:
+    """Take the last picture from the dashboard."""
+    cloudwatch = account.client("cloudwatch")
+    body = json.loads(cloudwatch.get_dashboard(DashboardName=NAME)["DashboardBody"])
+    cloudwatch.put_dashboard(DashboardName=NAME, DashboardBody=json.dumps({**body, "widgets": body["widgets"][:-1]}))
+
+
+def lose_log_retention(account: Account) -> None:
+    """Let the hosts' logs stay for ever."""
+    account.client("logs").delete_retention_policy(logGroupName=f"{PARAMETERS}/backend")
+
+
+def stop_trail(account: Account) -> None:
+    """Let nobody know who did what."""
+    account.client("cloudtrail").stop_logging(Name=NAME)
+
+
+def raise_budget(account: Account) -> None:
+    """Let nobody be told of what it costs."""
+    budgets = account.client("budgets")
+    budget = budgets.describe_budget(AccountId=ACCOUNT_ID, BudgetName=NAME)["Budget"]
+    given = ("BudgetName", "BudgetType", "TimeUnit", "CostTypes", "CostFilters")
+    kept = {key: budget[key] for key in given if budget.get(key)}
+    budgets.update_budget(AccountId=ACCOUNT_ID, NewBudget={**kept, "BudgetLimit": {"Amount": "100000", "Unit": "USD"}})
+
+
+DRIFTS: dict[str, list[Drift]] = {
+    "basic": [
+        add_security_group_rule,
+        raise_group_maximum,
+        remove_bucket_policy,
+        edit_health_path,
+        lose_subnet_tag,
+        edit_launch_template,
+    ],
+    "minimal": [add_security_group_rule, remove_bucket_policy, lose_subnet_tag],
+    "full": [
+        add_security_group_rule,
+        lose_subnet_tag,
+        lose_private_route,
+        lose_nat_gateway,
+        lose_endpoint,
+        lose_endpoint_of_subnet,
+        lose_flow_log,
+        unprotect_load_balancer,
+        raise_rate_limit,
+        remove_firewall_rule,
+        unprotect_from_requests,
+        take_firewall_from_distribution,
+        edit_scaling_policy,
+        terminate_first,
+        enlarge_replica,
+        lose_replica,
+        keep_backups_for_a_day,
+        allow_plain_connections,
+        enlarge_cache,
+        lose_images_lifecycle,
+        refuse_logs,
+        lose_redrive_policy,
+        lose_dead_letter_queue,
+        stop_worker,
+        lose_worker,
+        edit_worker,
+        forbid_worker,
+        raise_alarm_threshold,
+        lose_alarm,
+        edit_dashboard,
+        lose_log_retention,
+        stop_trail,
+        raise_budget,
+    ],
+}
+EDITED: dict[str, dict[str, Any]] = {
+    "basic": {
+        "database_instance_class": "db.t3.small",
+        "compute_max_size": 6,
+        "monitoring_database_free_storage": 2147483648,
+        "load_balancer_health_check_path": "/",
+        "compute_instance_type": "t3.small",
+        "storage_noncurrent_days": 30,
+    },
+    "minimal": {
+        "network_public_sources": ["192.0.2.0/24"],
+        "monitoring_email": "operators@example.com",
+        "storage_noncurrent_days": 30,
+    },
+    "full": {
+        "network_nat_gateways": "per_zone",
+        "storage_logs_days": 30,
+        "storage_images_infrequent_days": 60,
+        "compute_cpu_target": 50,
+        "firewall_rate_limit": 10000,
+        "database_backup_retention_days": 14,
+        "database_read_replica": False,
+        "cache_replicas": 1,
+        "queue_names": ["email", "notifications"],
+        "functions_timeout": 60,
+        "monitoring_log_retention_days": 90,
+        "audit_budget": 500,
+    },
+}
