@@ -40,6 +40,8 @@ class LabError(RuntimeError):
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code."""
     options = _parser().parse_args(arguments)
+    # The lab has no profiles, and one that the shell names stops every client at once.
+    os.environ.pop("AWS_PROFILE", None)
     try:
         options.command(options)
         sys.stdout.flush()
@@ -297,7 +299,6 @@ def _session(region: str) -> Any:
     # It takes half a second to import, and few commands need it.
     import boto3
 
-    os.environ.pop("AWS_PROFILE", None)
     return boto3.Session("lab", "lab", region_name=region)
 
 

@@ -204,3 +204,11 @@ def test_a_profile_of_this_shell_is_not_asked_for(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     client = cli._session("eu-west-1").client("ec2", endpoint_url=settings.API_URL)
     assert client.meta.region_name == "eu-west-1"
+
+
+@pytest.mark.parametrize("profile", ["", "elsewhere"])
+def test_the_shells_profile_is_none_of_the_labs(tmp_path: Path, profile: str) -> None:
+    environment = {**os.environ, "AWS_PROFILE": profile, "VAHANA_LAB_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "lab.cli", "metrics", "--period", "5"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "a datapoint every 5 s" in done.stdout) == (0, True), done.stderr
