@@ -200,12 +200,6 @@ def test_a_zone_is_lost_at_one_moment(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "nothing of the lab runs in us-east-1b" in said(capsys)
 
 
-def test_a_profile_of_this_shell_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
-    client = cli._session("eu-west-1").client("ec2", endpoint_url=settings.API_URL)
-    assert client.meta.region_name == "eu-west-1"
-
-
 @pytest.mark.parametrize("profile", ["", "elsewhere"])
 def test_the_shells_profile_is_none_of_the_labs(tmp_path: Path, profile: str) -> None:
     environment = {**os.environ, "AWS_PROFILE": profile, "VAHANA_LAB_HOME": str(tmp_path)}
