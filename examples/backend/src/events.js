@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { allTaken, BATCH, createdEvent, sendToAll } from './listings/announcement.js';
 import { ListingRepository } from './listings/repository.js';
 import { describeError, log } from './log.js';
 
-/** What SQS takes in one request. */
-const BATCH = 10;
 const SWEEP_MS = 30_000;
 const CLOSE_MS = 2000;
 
@@ -80,15 +79,8 @@ export class Announcer {
   }
 
   async #tell(listings) {
-    const Entries = listings.map((listing) => ({
-      Id: listing.id,
-      MessageBody: JSON.stringify({ id: listing.id, type: 'listing.created', time: listing.created_at, listing }),
-    }));
-    const sqs = await this.#client();
-    const answers = await Promise.all(this.#queueUrls.map((QueueUrl) => sqs.sendMessageBatch({ QueueUrl, Entries })));
-    const failed = answers.flatMap((answer) => answer.Failed ?? []);
-    const refused = new Set(failed.map((entry) => entry.Id));
-    await this.#listings.announced(listings.map((listing) => listing.id).filter((id) => !refused.has(id)));
-    if (failed.length > 0) throw new Error(`SQS took ${failed.length} messages not: ${failed[0].Code}: ${failed[0].Message}`);
+    const { sent, failed } = await sendToAll(await this.#client(), this.#queueUrls, listings.map(createdEvent));
+    await this.#listings.announced(sent);
+    allTaken(failed);
   }
 }

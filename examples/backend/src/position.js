@@ -18,8 +18,8 @@ export const isPosition = (text) => POSITION.test(text ?? '');
 export const latest = (...positions) => positions.reduce((one, other) => (other > one ? other : one), '');
 
 /** What a client that has written brings along; '' for any other. */
-export function positionOf(request) {
-  for (const pair of (request.headers.cookie ?? '').split(/;\s*/)) {
+export function positionOf(headers) {
+  for (const pair of (headers.cookie ?? '').split(/;\s*/)) {
     const [name, value] = pair.split('=');
     if (name === COOKIE && isPosition(value)) return value;
   }

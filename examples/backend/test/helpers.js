@@ -3,14 +3,51 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
 import { createApp } from '../src/app.js';
 import { openCache } from '../src/cache.js';
 import { openDatabase } from '../src/database/index.js';
 import { Reads } from '../src/database/reads.js';
 import { Announcer } from '../src/events.js';
 import { migrate } from '../src/migrations.js';
+import { CAR, caller } from './contract.js';
 
-export { migrate, openDatabase };
+export { CAR, migrate, openDatabase };
+
+export const scripts = {
+  server: fileURLToPath(new URL('../src/server.js', import.meta.url)),
+  migrate: fileURLToPath(new URL('../src/migrate.js', import.meta.url)),
+};
+
+/** What a process is given: nothing of the tests' own but what is named. */
+export const processEnvironment = (more) => ({
+  ...process.env,
+  NODE_ENV: 'production',
+  HOST: '127.0.0.1',
+  PORT: '0',
+  LOG_LEVEL: 'info',
+  DATABASE_READ_URL: '',
+  REDIS_URL: '',
+  ...more,
+});
+
+export const postgresUrl = process.env.DATABASE_URL?.startsWith('postgres') ? process.env.DATABASE_URL : undefined;
+
+/** A database of its own on the given server: the tests leave nothing in the one that the URL names. */
+export async function freshPostgres(t) {
+  const name = `listings_test_${process.pid}_${Date.now()}`;
+  const admin = new pg.Client({ connectionString: postgresUrl });
+  await admin.connect();
+  await admin.query(`CREATE DATABASE ${name}`);
+  t.after(async () => {
+    await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    await admin.end();
+  });
+  const url = new URL(postgresUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}
 
 /** A directory that is gone when the test ends. */
 export function temporaryDirectory(t) {
@@ -41,27 +78,5 @@ export async function startApp(t, { url, readUrl, cacheUrl = '', queueUrls = [],
   });
   const base = `http://127.0.0.1:${server.address().port}`;
 
-  async function call(method, pathname, body, headers = {}) {
-    const response = await fetch(base + pathname, {
-      method,
-      headers: { ...(body !== undefined && { 'Content-Type': 'application/json' }), ...headers },
-      body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body),
-    });
-    const text = await response.text();
-    const json = response.headers.get('content-type')?.startsWith('application/json') ? JSON.parse(text) : undefined;
-    return { status: response.status, headers: response.headers, text, json };
-  }
-  return { base, database, call };
+  return { base, database, call: caller(base) };
 }
-
-export const CAR = {
-  make: 'Tata',
-  model: 'Nexon EV',
-  year: 2024,
-  price: 1450000,
-  mileage_km: 12000,
-  fuel: 'electric',
-  transmission: 'automatic',
-  city: 'Pune',
-  description: 'One owner, full service history',
-};

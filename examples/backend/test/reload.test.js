@@ -6,26 +6,15 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { CAR, temporaryDirectory } from './helpers.js';
+import { caller, searchAll } from './contract.js';
+import { CAR, processEnvironment, scripts, temporaryDirectory } from './helpers.js';
 
-const server = fileURLToPath(new URL('../src/server.js', import.meta.url));
 const primary = fileURLToPath(new URL('./fixtures/reloading-primary.js', import.meta.url));
-const migrateScript = fileURLToPath(new URL('../src/migrate.js', import.meta.url));
+const { server } = scripts;
 
 async function environment(t, more = {}) {
-  const env = {
-    ...process.env,
-    NODE_ENV: 'production',
-    HOST: '127.0.0.1',
-    PORT: '0',
-    LOG_LEVEL: 'info',
-    DATABASE_URL: `sqlite:${path.join(temporaryDirectory(t), 'reload.sqlite3')}`,
-    // Those of the tests around this one belong to another database.
-    DATABASE_READ_URL: '',
-    REDIS_URL: '',
-    ...more,
-  };
-  const [code] = await once(spawn(process.execPath, [migrateScript], { env }), 'exit');
+  const env = processEnvironment({ DATABASE_URL: `sqlite:${path.join(temporaryDirectory(t), 'reload.sqlite3')}`, ...more });
+  const [code] = await once(spawn(process.execPath, [scripts.migrate], { env }), 'exit');
   assert.equal(code, 0);
   return env;
 }
@@ -83,8 +72,7 @@ for (const keepAlive of [true, false]) {
     assert.deepEqual(counts.lost, []);
     assert.ok(counts.sent > 500, `only ${counts.sent} requests were sent`);
 
-    const { total } = await (await fetch(`http://127.0.0.1:${port}/api/listings`)).json();
-    assert.equal(total, counts.created);
+    assert.equal((await searchAll(caller(`http://127.0.0.1:${port}`))).length, counts.created);
   });
 }
 

@@ -30,7 +30,6 @@ test('pages, assets and the API live side by side', async (t) => {
   assert.equal((await call('HEAD', '/')).text, '');
   assert.equal((await call('GET', '/assets/gone.js')).status, 404);
   assert.equal((await call('POST', '/', {})).status, 404);
-  assert.equal((await call('GET', '/api')).json.error.code, 'not_found');
   assert.equal((await call('GET', '/api/cars')).json.error.code, 'not_found');
 });
 

@@ -1,5 +1,5 @@
 import { useEffect, useId, useRef, useState } from 'react';
-import { addListing } from './api.js';
+import { addListing, newKey } from './api.js';
 import { EMPTY_LISTING, FUELS, readForm, TRANSMISSIONS } from './listing.js';
 
 function Field({ label, hint, error, children }) {
@@ -27,6 +27,8 @@ export function AddCarDialog({ open, onClose, onAdded }) {
   const [fields, setFields] = useState({});
   const [failure, setFailure] = useState('');
   const [saving, setSaving] = useState(false);
+  // What was sent last without an answer: sent again as it is, it keeps its name.
+  const attempt = useRef({});
 
   useEffect(() => {
     if (open && !dialog.current.open) dialog.current.showModal();
@@ -53,8 +55,11 @@ export function AddCarDialog({ open, onClose, onAdded }) {
     showWrong(read.fields);
     if (!read.listing) return;
     setSaving(true);
+    const content = JSON.stringify(read.listing);
+    if (attempt.current.content !== content) attempt.current = { content, key: newKey() };
     try {
-      const added = await addListing(read.listing);
+      const added = await addListing(read.listing, attempt.current.key);
+      attempt.current = {};
       setForm(EMPTY_LISTING);
       onAdded(added);
     } catch (error) {

@@ -30,19 +30,19 @@ export function App() {
   const state = useListings(filter, revision);
   const version = useVersion();
   const query = searchQuery(filter);
-  const filtered = searchQuery({ ...filter, sort: 'newest', page: 1 }) !== '';
+  const filtered = searchQuery({ ...filter, sort: 'newest' }) !== '';
 
   useEffect(() => {
     window.history.replaceState(null, '', query ? `?${query}` : window.location.pathname);
   }, [query]);
 
-  const change = (more) => setFilter({ ...filter, page: 1, ...more });
+  const change = (more) => setFilter({ ...filter, ...more });
   const clear = () => setFilter(readQuery(''));
 
   function onAdded(listing) {
     setAdding(false);
     setAdded(listing);
-    // Without filters and on the first page, where the newest is on top: people look for what they have just added.
+    // Without filters, where the newest is on top: people look for what they have just added.
     clear();
     setRevision(revision + 1);
     window.scrollTo({ top: 0 });
@@ -120,7 +120,7 @@ export function App() {
         <div className="bar">
           <p role="status">
             {state.status === 'loading' && !state.result && 'Looking for cars…'}
-            {state.result && countCars(state.result.total)}
+            {state.result && countCars(state.result.items.length, state.result.next)}
             {state.result && filtered && ' found'}
           </p>
           {filtered && (
@@ -145,10 +145,7 @@ export function App() {
           freshId={added?.id}
           onRetry={() => setRevision(revision + 1)}
           onClear={clear}
-          onPage={(page) => {
-            change({ page });
-            window.scrollTo({ top: 0 });
-          }}
+          onMore={state.more}
           onAdd={() => setAdding(true)}
         />
       </main>

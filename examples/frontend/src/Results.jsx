@@ -43,7 +43,7 @@ function Skeletons() {
 }
 
 /** What a search found: cards, or why there are none. */
-export function Results({ state, filtered, freshId, onRetry, onClear, onPage, onAdd }) {
+export function Results({ state, filtered, freshId, onRetry, onClear, onMore, onAdd }) {
   const { status, result, error } = state;
   if (status === 'failed') {
     return (
@@ -76,23 +76,17 @@ export function Results({ state, filtered, freshId, onRetry, onClear, onPage, on
   }
   return (
     <>
-      <ul className="grid" aria-label={countCars(result.total)} aria-busy={status === 'loading'}>
+      <ul className="grid" aria-label={countCars(result.items.length, result.next)} aria-busy={status === 'loading'}>
         {result.items.map((listing) => (
           <Card key={listing.id} listing={listing} fresh={listing.id === freshId} />
         ))}
       </ul>
-      {result.pages > 1 && (
-        <nav className="pages" aria-label="Pages">
-          <button type="button" className="plain" disabled={result.page <= 1} onClick={() => onPage(result.page - 1)}>
-            Previous
+      {result.next && (
+        <div className="more">
+          <button type="button" className="plain" disabled={status === 'loading'} onClick={onMore}>
+            Show more cars
           </button>
-          <span>
-            Page {result.page} of {result.pages}
-          </span>
-          <button type="button" className="plain" disabled={result.page >= result.pages} onClick={() => onPage(result.page + 1)}>
-            Next
-          </button>
-        </nav>
+        </div>
       )}
     </>
   );

@@ -25,40 +25,44 @@ async function request(path, options) {
 }
 
 /** Query string of a search; what is empty or the default is left out, so that addresses stay short. */
-export function searchQuery({ q, make, minPrice, maxPrice, sort, page }) {
+export function searchQuery({ q, make, minPrice, maxPrice, sort }) {
   const parameters = new URLSearchParams();
   if (q?.trim()) parameters.set('q', q.trim());
   if (make?.trim()) parameters.set('make', make.trim());
   if (minPrice) parameters.set('min_price', minPrice);
   if (maxPrice) parameters.set('max_price', maxPrice);
   if (sort && sort !== 'newest') parameters.set('sort', sort);
-  if (page > 1) parameters.set('page', String(page));
   return parameters.toString();
 }
 
 /** The search that an address names: the opposite of searchQuery. */
 export function readQuery(text) {
   const parameters = new URLSearchParams(text);
-  const page = Number(parameters.get('page'));
   return {
     q: parameters.get('q') ?? '',
     make: parameters.get('make') ?? '',
     minPrice: parameters.get('min_price') ?? '',
     maxPrice: parameters.get('max_price') ?? '',
     sort: parameters.get('sort') ?? 'newest',
-    page: Number.isInteger(page) && page > 0 ? page : 1,
   };
 }
 
-export function searchListings(filter, signal) {
-  const query = searchQuery(filter);
-  return request(`/api/listings${query ? `?${query}` : ''}`, { signal });
+/** A page of a search: the first, or the one that `cursor` (what "next" was in the page before) names. */
+export async function searchListings(filter, signal, cursor) {
+  const parameters = new URLSearchParams(searchQuery(filter));
+  if (cursor) parameters.set('cursor', cursor);
+  const page = await request(`/api/listings${parameters.size > 0 ? `?${parameters}` : ''}`, { signal });
+  // The API may take a rest before it has found anything.
+  return page.items.length === 0 && page.next ? searchListings(filter, signal, page.next) : page;
 }
 
-export function addListing(listing) {
+/** Names a creation, so that sending it again creates nothing. Not crypto.randomUUID(), which pages without TLS do not have. */
+export const newKey = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16)).join('-');
+
+export function addListing(listing, key) {
   return request('/api/listings', {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
+    headers: { 'Content-Type': 'application/json', 'Idempotency-Key': key },
     body: JSON.stringify(listing),
   });
 }

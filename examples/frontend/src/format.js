@@ -11,8 +11,8 @@ export function formatPrice(price) {
 
 export const formatKilometres = (kilometres) => `${whole.format(kilometres)} km`;
 
-/** "1 car", "2 cars" */
-export const countCars = (count) => `${whole.format(count)} ${count === 1 ? 'car' : 'cars'}`;
+/** "1 car", "2 cars"; "20+ cars" when there are more. */
+export const countCars = (count, more = false) => `${whole.format(count)}${more ? '+' : ''} ${count === 1 && !more ? 'car' : 'cars'}`;
 
 /** A hue (degrees) that stays the same for a model, so that its picture does. */
 export function hueOf(text) {

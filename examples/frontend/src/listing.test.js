@@ -35,7 +35,8 @@ test('prices and distances read as they are spoken', () => {
   expect(formatPrice(1450000)).toBe('₹14.5 lakh');
   expect(formatPrice(12000000)).toBe('₹1.2 crore');
   expect(formatKilometres(123456)).toBe('1,23,456 km');
-  expect([0, 1, 2].map(countCars)).toEqual(['0 cars', '1 car', '2 cars']);
+  expect([0, 1, 2].map((count) => countCars(count))).toEqual(['0 cars', '1 car', '2 cars']);
+  expect(countCars(20, true)).toBe('20+ cars');
 });
 
 test('a model keeps its colour', () => {

@@ -1,19 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { latest } from '../position.js';
-import { PAGE_SIZE } from './validation.js';
+import { encodeCursor, SORT_KEYS } from './cursor.js';
+import { fold, searchText, wordsOf } from './text.js';
+import { FIELDS, PAGE_SIZE } from './validation.js';
 
-const FIELDS = ['make', 'model', 'year', 'price', 'mileage_km', 'fuel', 'transmission', 'city', 'description'];
 const COLUMNS = ['id', ...FIELDS, 'created_at', 'updated_at'].join(', ');
-// The id makes the order total: no listing is on two pages or on none.
-const ORDERS = {
-  newest: 'created_at DESC, id',
-  price_asc: 'price, created_at DESC, id',
-  price_desc: 'price DESC, created_at DESC, id',
-};
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
+const DIRECTIONS = { newest: 'DESC', price_asc: 'ASC', price_desc: 'DESC' };
 
-const fold = (value) => value.normalize('NFC').toLowerCase();
-const searchText = (listing) => fold([listing.make, listing.model, listing.year, listing.city, listing.description].join(' '));
 const contains = (word) => `%${word.replace(/[\\%_]/g, '\\$&')}%`;
 
 /** node:sqlite gives objects without a prototype; a plain copy is what callers and tests expect. */
@@ -24,11 +16,14 @@ export class ListingRepository {
   #database;
   #reads;
   #cache;
+  #announces;
 
-  constructor(database, reads, cache) {
+  /** @param {boolean} announces whether others are to be told of what is created (events.js) */
+  constructor(database, reads, cache, announces = false) {
     this.#database = database;
     this.#reads = reads;
     this.#cache = cache;
+    this.#announces = announces;
   }
 
   /** @param {string} seen position (position.js) of what whoever searches has written */
@@ -50,41 +45,38 @@ export class ListingRepository {
     return position;
   }
 
-  async #find(database, { q, make, minPrice, maxPrice, page, sort }) {
+  async #find(database, { q, make, minPrice, maxPrice, sort, after }) {
     const parameters = [];
     const conditions = [];
-    const where = (condition, value) => {
-      parameters.push(value);
-      conditions.push(condition.replace('?', `$${parameters.length}`));
+    const where = (condition, ...values) => {
+      conditions.push(condition.replace(/\?/g, () => `$${parameters.push(values.shift())}`));
     };
-    // Every word must occur, in any order.
-    for (const word of fold(q).split(/\s+/).filter(Boolean)) where("search_text LIKE ? ESCAPE '\\'", contains(word));
+    for (const word of wordsOf(q)) where("search_text LIKE ? ESCAPE '\\'", contains(word));
     if (make) where('make_key = ?', fold(make));
     if (minPrice !== undefined) where('price >= ?', minPrice);
     if (maxPrice !== undefined) where('price <= ?', maxPrice);
+    const [key, direction] = [SORT_KEYS[sort], DIRECTIONS[sort]];
+    if (after) where(`(${key}, id) ${direction === 'ASC' ? '>' : '<'} (?, ?)`, after.value, after.id);
     const filter = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
-
-    const counted = await database.query(`SELECT count(*) AS total FROM listings ${filter}`, parameters);
-    const { total } = counted.rows[0];
+    // One more than a page shows whether there is another.
     const { rows } = await database.query(
-      `SELECT ${COLUMNS} FROM listings ${filter} ORDER BY ${ORDERS[sort]} LIMIT ${PAGE_SIZE} OFFSET ${(page - 1) * PAGE_SIZE}`,
+      `SELECT ${COLUMNS} FROM listings ${filter} ORDER BY ${key} ${direction}, id ${direction} LIMIT ${PAGE_SIZE + 1}`,
       parameters,
     );
-    return { items: rows.map(plain), page, page_size: PAGE_SIZE, total, pages: Math.max(1, Math.ceil(total / PAGE_SIZE)) };
+    const items = rows.slice(0, PAGE_SIZE).map(plain);
+    return { items, next: rows.length > PAGE_SIZE ? encodeCursor(sort, items.at(-1)) : null };
   }
 
   async get(id) {
-    // PostgreSQL refuses to compare a uuid with other text; no such listing exists anyway.
-    if (!UUID.test(id)) return undefined;
     return plain((await this.#database.query(`SELECT ${COLUMNS} FROM listings WHERE id = $1`, [id])).rows[0]);
   }
 
-  /** @param {boolean} announce whether others are to be told of it (events.js) */
-  async create(listing, announce = false) {
+  /** @returns {Promise<object | undefined>} undefined when there is a listing with this id */
+  async create(id, listing) {
     const now = new Date().toISOString();
     const names = ['id', ...FIELDS, 'search_text', 'make_key', 'created_at', 'updated_at'];
     const values = [
-      randomUUID(),
+      id,
       ...FIELDS.map((name) => listing[name]),
       searchText(listing),
       fold(listing.make),
@@ -93,15 +85,14 @@ export class ListingRepository {
     ];
     const holders = names.map((_, index) => `$${index + 1}`);
     const { rows } = await this.#database.query(
-      `INSERT INTO listings (${names.join(', ')}, to_announce) VALUES (${holders.join(', ')}, ${announce ? 'TRUE' : 'FALSE'})
-       RETURNING ${COLUMNS}`,
+      `INSERT INTO listings (${names.join(', ')}, to_announce) VALUES (${holders.join(', ')}, ${this.#announces ? 'TRUE' : 'FALSE'})
+       ON CONFLICT (id) DO NOTHING RETURNING ${COLUMNS}`,
       values,
     );
     return plain(rows[0]);
   }
 
   async replace(id, listing) {
-    if (!UUID.test(id)) return undefined;
     const names = [...FIELDS, 'search_text', 'make_key', 'updated_at'];
     const values = [...FIELDS.map((name) => listing[name]), searchText(listing), fold(listing.make), new Date().toISOString()];
     const assignments = names.map((name, index) => `${name} = $${index + 1}`);
@@ -127,7 +118,6 @@ export class ListingRepository {
   }
 
   async remove(id) {
-    if (!UUID.test(id)) return false;
     const { rows } = await this.#database.query('DELETE FROM listings WHERE id = $1 RETURNING id', [id]);
     return rows.length > 0;
   }

@@ -1,13 +1,14 @@
+import { decodeCursor, SORT_KEYS } from './cursor.js';
+
+export const FIELDS = ['make', 'model', 'year', 'price', 'mileage_km', 'fuel', 'transmission', 'city', 'description'];
 export const FUELS = ['petrol', 'diesel', 'electric', 'hybrid', 'cng'];
 export const TRANSMISSIONS = ['manual', 'automatic'];
-export const SORTS = ['newest', 'price_asc', 'price_desc'];
 export const PAGE_SIZE = 20;
 
 // The first motor car was patented in 1886.
 const FIRST_YEAR = 1886;
-const MAX_PRICE = 1_000_000_000;
+export const MAX_PRICE = 1_000_000_000;
 const MAX_MILEAGE = 5_000_000;
-const MAX_PAGE = 100_000;
 
 export class ValidationError extends Error {
   /** @param {Record<string, string>} fields what is wrong with each field, in a sentence for the person who sent it */
@@ -79,18 +80,18 @@ export function parseListing(input, now = new Date()) {
   return listing;
 }
 
-function wholeParameter(parameters, errors, name, { minimum, maximum, fallback }) {
+function wholeParameter(parameters, errors, name, { minimum, maximum }) {
   const raw = parameters.get(name);
-  if (raw === null || raw === '') return fallback;
+  if (raw === null || raw === '') return undefined;
   const value = /^\d{1,15}$/.test(raw) ? Number(raw) : Number.NaN;
   if (!(value >= minimum && value <= maximum)) {
     errors[name] = `must be a whole number from ${minimum} to ${maximum}`;
-    return fallback;
+    return undefined;
   }
   return value;
 }
 
-/** The filter of a search, from the query string. */
+/** The filter of a search, from the query string; `after` (cursor.js) is where its page begins. */
 export function parseFilter(parameters) {
   const errors = {};
   const plain = Object.fromEntries(parameters);
@@ -99,10 +100,14 @@ export function parseFilter(parameters) {
     make: text(plain, errors, 'make', { maximum: 60, required: false }),
     minPrice: wholeParameter(parameters, errors, 'min_price', { minimum: 0, maximum: MAX_PRICE }),
     maxPrice: wholeParameter(parameters, errors, 'max_price', { minimum: 0, maximum: MAX_PRICE }),
-    page: wholeParameter(parameters, errors, 'page', { minimum: 1, maximum: MAX_PAGE, fallback: 1 }),
     sort: parameters.get('sort') || 'newest',
   };
-  if (!SORTS.includes(filter.sort)) errors.sort = `must be one of ${SORTS.join(', ')}`;
+  if (!Object.hasOwn(SORT_KEYS, filter.sort)) errors.sort = `must be one of ${Object.keys(SORT_KEYS).join(', ')}`;
+  else if (parameters.get('cursor')) {
+    filter.after = decodeCursor(filter.sort, parameters.get('cursor'));
+    const outside = SORT_KEYS[filter.sort] === 'price' && (filter.after?.value < filter.minPrice || filter.after?.value > filter.maxPrice);
+    if (!filter.after || outside) errors.cursor = 'must be what "next" was in an answer to this search';
+  }
   if (filter.minPrice !== undefined && filter.maxPrice !== undefined && filter.minPrice > filter.maxPrice) {
     errors.min_price = 'must not be above max_price';
   }
