@@ -110,7 +110,7 @@ EXAMPLES = r"""
   apigatewayv2_http_api:
     name: vahanhelp-prod
     function_arn: arn:aws:lambda:us-east-1:123456789012:function:vahanhelp-prod-api:live
-    routes: [ANY /api/{proxy+}]
+    routes: ["ANY /api/{proxy+}"]
     tags: {Name: vahanhelp-prod}
 
 - name: Remove it
