@@ -9,7 +9,8 @@ import { once } from 'node:events';
  * @param {number} port 0 for a free one
  */
 export async function openFrontDoor(targets, port) {
-  const server = http.createServer((request, response) => {
+  // As long as a load balancer keeps an idle connection.
+  const server = http.createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     const [, name] = /^\/api\/([a-z]+)(?:[/?]|$)/.exec(request.url) ?? [];
     if (!targets[name]) return response.writeHead(404).end();
     const headers = { ...request.headers, 'x-forwarded-for': request.socket.remoteAddress };

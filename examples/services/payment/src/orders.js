@@ -57,7 +57,7 @@ export class Orders {
         const { outcome, reason = null } = await this.#ask(order);
         return await this.settle(order.id, outcome, reason);
       } catch (error) {
-        log.warn('the provider did not say', { order: order.id, kind: order.kind, attempt, ...describeError(error.cause ?? error) });
+        log.warn('the provider did not say', { order: order.id, kind: order.kind, attempt, ...describeError(error) });
         // No answer at all is not mended by asking at once again.
         if (error.name === 'AbortError' || error.name === 'TimeoutError') break;
       }

@@ -104,8 +104,8 @@ export function createApp({ contract, handlers, authentications, healthPath, tru
     try {
       await answer(request, response, pathname, search, requestId);
     } catch (error) {
-      const { status, code, message: detail, fields, headers, cause } = problemOf(error);
-      if (status >= 500) log.error('request failed', { request_id: requestId, path: pathname, code, ...describeError(cause ?? error) });
+      const { status, code, message: detail, fields, headers } = problemOf(error);
+      if (status >= 500) log.error('request failed', { request_id: requestId, path: pathname, problem: code, ...describeError(error) });
       if (response.headersSent || response.destroyed) return response.destroy();
       const problem = { type: 'about:blank', title: code.replaceAll('_', ' '), status, code, detail, ...(fields && { fields }), request_id: requestId };
       return send(response, status, problem, headers, 'application/problem+json');

@@ -90,7 +90,7 @@ export class Inbox {
       await this.#sqs.deleteMessage({ QueueUrl: this.#queueUrl, ReceiptHandle });
     } catch (error) {
       const receives = Number(Attributes?.ApproximateReceiveCount ?? 1);
-      log.error('inbox: failed, comes again', { ...about, receives, ...describeError(error.cause ?? error) });
+      log.error('inbox: failed, comes again', { ...about, receives, ...describeError(error) });
       const VisibilityTimeout = Math.min(2 ** receives, 300);
       await this.#sqs
         .changeMessageVisibility({ QueueUrl: this.#queueUrl, ReceiptHandle, VisibilityTimeout })

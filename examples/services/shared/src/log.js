@@ -17,11 +17,21 @@ function write(level, message, fields) {
   process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), level, message, service, ...fields })}\n`);
 }
 
-/** What may be told about an error: drivers put connection strings into other properties, never into these. */
+/**
+ * What may be told about an error, and about what is at the bottom of it: fetch says only that it failed. Drivers put connection strings into
+ * other properties, never into these.
+ */
 export function describeError(error) {
+  let root = error;
+  while (root.cause instanceof Error) root = root.cause;
   // A refused connection to a name with several addresses is an AggregateError without a message of its own.
-  const message = error.message || error.errors?.map((each) => each.message).join('; ') || String(error);
-  return { error: message, code: error.code, stack: error.stack?.split('\n').slice(1, 6).map((line) => line.trim()) };
+  const messageOf = (each) => each.message || each.errors?.map((inner) => inner.message).join('; ') || String(each);
+  return {
+    error: messageOf(error),
+    ...(root !== error && { cause: messageOf(root) }),
+    code: root.code,
+    stack: root.stack?.split('\n').slice(1, 6).map((line) => line.trim()),
+  };
 }
 
 export const log = {

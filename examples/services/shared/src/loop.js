@@ -30,9 +30,7 @@ export class Loop {
   kick() {
     if (this.#stopped) return;
     this.#again = true;
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   async #run() {
@@ -41,9 +39,11 @@ export class Loop {
       try {
         await this.#work();
       } catch (error) {
-        log.warn(`${this.#name}: failed, tried again`, describeError(error.cause ?? error));
+        log.warn(`${this.#name}: failed, tried again`, describeError(error));
       }
     }
+    // In the same breath as the last look: a kick after it begins anew.
+    this.#running = undefined;
   }
 
   /** Ends with the round that is under way. */

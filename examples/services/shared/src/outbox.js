@@ -38,7 +38,7 @@ export class Outbox {
   /** Sends what is still to be sent, once: what fails is left to another process. */
   async stop() {
     await this.#loop.stop();
-    await this.#sendAll().catch((error) => log.warn('outbox: left to another process', describeError(error.cause ?? error)));
+    await this.#sendAll().catch((error) => log.warn('outbox: left to another process', describeError(error)));
   }
 
   /**
@@ -79,7 +79,7 @@ export class Outbox {
       await this.#database.query('DELETE FROM outbox WHERE id = ANY($1)', [Successful.map((entry) => entry.Id)]);
       if (Failed.length > 0) throw new Error(`SQS took ${Failed.length} events not: ${Failed[0].Code}: ${Failed[0].Message}`);
     } catch (error) {
-      log.warn('outbox: events not sent yet', { queue, events: rows.length, ...describeError(error.cause ?? error) });
+      log.warn('outbox: events not sent yet', { queue, events: rows.length, ...describeError(error) });
     }
   }
 }

@@ -61,7 +61,7 @@ export class Peer {
         this.#failures += 1;
         // After the rest one call finds out: a single failure more and it goes on.
         if (this.#failures >= this.#tolerated) this.#restUntil = Date.now() + this.#restMs;
-        log.warn('a call failed', { service: this.#name, method, path, attempt, request_id: requestId, ...describeError(error.cause ?? error) });
+        log.warn('a call failed', { service: this.#name, method, path, attempt, request_id: requestId, ...describeError(error) });
         throw unavailable(this.#name, error);
       }
     }

@@ -51,7 +51,7 @@ export async function start(service, env = process.env) {
     try {
       await database.ping();
     } catch (error) {
-      log.warn('health: the database does not answer', describeError(error.cause ?? error));
+      log.warn('health: the database does not answer', describeError(error));
       return { status: 503, body: { status: 'unavailable', version, database: 'unreachable' } };
     }
     return { body: { status: 'ok', version } };

@@ -37,7 +37,7 @@ export function remoteKeys(url) {
     },
   });
   // At the start, so that the first request does not wait for it, and is served should auth be away by then.
-  keys.reload().catch((error) => log.warn('the keys of auth are not known yet', describeError(error.cause ?? error)));
+  keys.reload().catch((error) => log.warn('the keys of auth are not known yet', describeError(error)));
   return keys;
 }
 

@@ -70,7 +70,7 @@ export class FakeProvider {
         const answer = await fetch(this.#webhookUrl(), { method: 'POST', headers, body, signal: AbortSignal.timeout(5000) });
         if (!answer.ok) throw new Error(`the webhook was answered with ${answer.status}`);
       } catch (error) {
-        log.warn('the webhook did not arrive: the charge is asked for again', describeError(error.cause ?? error));
+        log.warn('the webhook did not arrive: the charge is asked for again', describeError(error));
       }
     }, this.#announceMs).unref();
   }
