@@ -9,9 +9,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.loaders
+import botocore.session
 import pytest
 from moto import mock_aws
 from moto.ec2.models import ec2_backends
+
+# Every module makes a session of its own, and each would parse megabytes of services' models anew.
+_loader = botocore.loaders.create_loader()
+botocore.session.create_loader = lambda search_path_string=None: _loader
 
 HERE = Path(__file__).parent
 CHANGING = ("test_discover.py", "test_autoscaling_maintenance_policy.py")
