@@ -26,7 +26,7 @@ def npm(application: Path, *arguments: str, **environment: str) -> None:
         env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, f"npm {' '.join(arguments)}:\n{done.stdout[-6000:]}{done.stderr[-2000:]}"
@@ -86,6 +86,22 @@ def test_worker(tmp_path: Path) -> None:
     application = copy("worker", tmp_path / "worker")
     npm(application, "ci")
     npm(application, "test")
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The five services and what they share, installed."""
+    application = copy("services", tmp_path_factory.mktemp("services") / "services")
+    npm(application, "ci")
+    return application
+
+
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("auth", "insurance", "payment", "notification")]
+
+
+@pytest.mark.parametrize("name", ["shared", "cars", *LONG])
+def test_services(services: Path, postgres: dict[str, str], name: str) -> None:
+    npm(services, "test", f"--workspace={name}", **postgres)
 
 
 def test_frontend(tmp_path: Path) -> None:
