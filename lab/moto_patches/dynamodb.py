@@ -3,10 +3,15 @@ region comes to the others a moment later, the last writer winning.
 
 Rules: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html (version
 2019.11.21, multi-Region eventual consistency).
+
+And transactions: moto writes one item after the other, and when a condition does not hold it puts a copy of the whole
+table in the table's place. Other requests' writes are lost with that, replicas too, or end the copying with an internal
+error.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import threading
 import time
@@ -28,6 +33,11 @@ _add = StreamShard.add
 _describe = Table.describe
 _update_table = DynamoHandler.update_table
 _delete_table = DynamoDBBackend.delete_table
+_transact = DynamoDBBackend.transact_write_items
+_call_action = DynamoHandler.call_action
+_alone = threading.RLock()
+"""Held by whoever reads or writes tables."""
+_transaction = threading.local()
 _delivery = threading.local()
 
 
@@ -62,23 +72,24 @@ class GlobalTable:
 
         Whatever that region wrote later stays: the last writer wins, item by item.
         """
-        table, seen = self.tables[region], self.written.setdefault(region, {})
-        waiting, delivered = self.waiting.get(region, deque()), 0
-        _delivery.under_way = True
-        try:
-            while waiting:
-                change = waiting.popleft()
-                delivered += 1
-                if change.written < seen.get(change.key, 0.0):
-                    continue
-                seen[change.key] = change.written
-                if change.attributes is None:
-                    table.delete_item(*change.key)
-                else:
-                    table.put_item(change.attributes, overwrite=True)
-        finally:
-            _delivery.under_way = False
-        return delivered
+        with _alone:
+            table, seen = self.tables[region], self.written.setdefault(region, {})
+            waiting, delivered = self.waiting.get(region, deque()), 0
+            _delivery.under_way = True
+            try:
+                while waiting:
+                    change = waiting.popleft()
+                    delivered += 1
+                    if change.written < seen.get(change.key, 0.0):
+                        continue
+                    seen[change.key] = change.written
+                    if change.attributes is None:
+                        table.delete_item(*change.key)
+                    else:
+                        table.put_item(change.attributes, overwrite=True)
+            finally:
+                _delivery.under_way = False
+            return delivered
 
 
 def global_tables() -> list[GlobalTable]:
@@ -203,6 +214,50 @@ def update_time_to_live(backend: Any, table_name: str, ttl_spec: dict[str, Any])
         table.ttl["AttributeName"] = ttl_spec["AttributeName"]
 
 
+def call_action(handler: Any) -> Any:
+    """Answer a request while no other is answered."""
+    with _alone:
+        return _call_action(handler)
+
+
+def deepcopy_table(table: Any, memo: dict[int, Any]) -> Any:
+    """Copy a table for a backup; a transaction does without."""
+    if getattr(_transaction, "under_way", False):
+        return table
+    made = memo[id(table)] = Table.__new__(Table)
+    vars(made).update(copy.deepcopy(vars(table), memo))
+    return made
+
+
+def transact_write_items(backend: Any, transact_items: list[dict[str, Any]]) -> None:
+    """Check all conditions, then write; what cannot be written takes back what was."""
+    operations = [next(iter(item.items())) for item in transact_items]
+    keyed = [{**operation, "Key": _key(backend, kind, operation)} for kind, operation in operations]
+    _transaction.under_way = True
+    try:
+        _transact(backend, [{"ConditionCheck": operation} for operation in keyed])
+        before = [copy.deepcopy(backend.get_item(each["TableName"], each["Key"])) for each in keyed]
+        try:
+            _transact(backend, transact_items)
+        except Exception:
+            for each, item in zip(keyed, before, strict=True):
+                if item is None:
+                    backend.delete_item(each["TableName"], each["Key"])
+                else:
+                    backend.put_item(each["TableName"], item.to_json()["Attributes"])
+            raise
+    finally:
+        _transaction.under_way = False
+
+
+def _key(backend: Any, kind: str, operation: dict[str, Any]) -> dict[str, Any]:
+    if kind != "Put":
+        key: dict[str, Any] = operation["Key"]
+        return key
+    table = backend.get_table(operation["TableName"])
+    return {name: operation["Item"][name] for name in (table.hash_key_attr, table.range_key_attr) if name}
+
+
 @functools.cache
 def apply() -> None:
     """Put this into moto."""
@@ -210,4 +265,7 @@ def apply() -> None:
     Table.describe = describe
     DynamoHandler.update_table = update_table
     DynamoDBBackend.delete_table = delete_table
+    DynamoDBBackend.transact_write_items = transact_write_items
+    DynamoHandler.call_action = call_action
+    Table.__deepcopy__ = deepcopy_table
     DynamoDBBackend.update_time_to_live = update_time_to_live

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -25,3 +26,12 @@ def account(lab_account: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def client() -> Callable[[str], Any]:
     """Makes boto3 clients of the account, one a service: each reads a large model."""
     return functools.cache(lambda service: boto3.client(service, region_name=REGION))
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads change so often that each place where they could is met."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)

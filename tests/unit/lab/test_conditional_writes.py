@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,15 +13,6 @@ import pytest
 from plugins.module_utils.locking import Holder, Lock, LockedError
 
 BUCKET = "vahanhelp-prod-releases-123456789012"
-
-
-@pytest.fixture
-def restless() -> Iterator[None]:
-    """Threads change so often that each place where they could is met."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 @pytest.mark.usefixtures("restless")

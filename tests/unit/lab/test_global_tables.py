@@ -108,3 +108,20 @@ def test_a_table_without_a_stream_has_no_replica(regions: tuple[Any, Any]) -> No
     )
     with pytest.raises(home.exceptions.ClientError, match="must have stream enabled"):
         home.update_table(TableName="plain", ReplicaUpdates=[{"Create": {"RegionName": ABROAD}}])
+
+
+def test_a_transaction_that_is_refused_reaches_nobody(regions: tuple[Any, Any]) -> None:
+    home, abroad = regions
+    put(home, 1, 10)
+    table = dynamodb.global_tables()[0]
+    table.deliver(ABROAD)
+    item = {**key(2), "price": {"N": "20"}}
+    new = {"Put": {"TableName": NAME, "Item": item}}
+    there = {"Delete": {"TableName": NAME, "Key": key(3), "ConditionExpression": "attribute_exists(pk)"}}
+    with pytest.raises(home.exceptions.TransactionCanceledException):
+        home.transact_write_items(TransactItems=[new, there])
+    assert (table.deliver(ABROAD), price(home, 2), price(abroad, 2)) == (0, None, None)
+    # The table is the same one still: its replica goes on.
+    home.transact_write_items(TransactItems=[new])
+    assert dynamodb.global_tables()[0].deliver(ABROAD) == 1
+    assert price(abroad, 2) == "20"
