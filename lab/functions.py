@@ -34,8 +34,8 @@ from lab import served, settings
 from lab.cloudfront_functions import node
 
 RUNTIME = Path(__file__).with_name("function_runtime.mjs")
-SDK = re.compile(rb"""['"](@aws-sdk/[a-z0-9-]+)""")
-"""What of the runtime's own packages code imports."""
+SDK = re.compile(rb"""(?:\bfrom\s*|\bimport\(\s*|=\s*require\(\s*)['"](@aws-sdk/[a-z0-9-]+)""")
+"""What of the runtime's own packages code imports; a bundle names many that it brings or only talks of."""
 SDK_VERSION = "^3.900.0"
 RUNTIMES = ("nodejs22.x", "nodejs24.x")
 """Those whose functions run on this machine's Node."""
@@ -304,11 +304,12 @@ def unpack(function: Any) -> Path:
             with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as packed:
                 packed.extractall(partial)
             partial.rename(folder)
-        _install(home, set(_imports(folder)))
+        _install(home, set(imports(folder)))
     return folder
 
 
-def _imports(folder: Path) -> Iterator[str]:
+def imports(folder: Path) -> Iterator[str]:
+    """Packages of the SDK that the code in a folder expects of the runtime."""
     for path in folder.rglob("*"):
         inside = path.relative_to(folder).parts
         if path.is_file() and path.suffix in (".js", ".mjs", ".cjs") and "node_modules" not in inside:

@@ -105,6 +105,17 @@ def test_a_handler_runs_with_its_variables_and_its_role(client: Client) -> None:
     assert invoke(client)[0]["count"] == 41
 
 
+def test_packages_that_the_runtime_brings(tmp_path: Path) -> None:
+    (tmp_path / "module.mjs").write_text(
+        "import { S3Client } from '@aws-sdk/client-s3';\n"
+        'const { SQS } = await import("@aws-sdk/client-sqs");\n'
+        "throw new Error('install it: require(\"@aws-sdk/signature-v4-crt\")');\n"
+        "const agent = ['@aws-sdk/core', '3.1'];\n"
+    )
+    (tmp_path / "common.cjs").write_text("const { SSM } = require('@aws-sdk/client-ssm');")
+    assert set(functions.imports(tmp_path)) == {f"@aws-sdk/client-{name}" for name in ("s3", "sqs", "ssm")}
+
+
 @pytest.mark.usefixtures("lab")
 def test_what_goes_wrong_is_told(client: Client) -> None:
     make(client, Timeout=3)
