@@ -82,6 +82,28 @@ def test_backend(tmp_path: Path, postgres: dict[str, str]) -> None:
     npm(application, "test", **postgres)
 
 
+@pytest.fixture
+def aws() -> Iterator[dict[str, str]]:
+    """The lab's API alone, as the environment that leads there."""
+    command = [sys.executable, "-m", "lab.cli", "serve", "--api-only", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            url = server.stdout.readline().removeprefix("ready: ").strip()
+            keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+            yield {"AWS_ENDPOINT_URL": url, "AWS_REGION": "us-east-1", **keys}
+        finally:
+            server.terminate()
+
+
+def test_functions(tmp_path: Path, aws: dict[str, str]) -> None:
+    application = copy("functions", tmp_path / "functions")
+    # Its neighbour, as in the repository: they share files.
+    copy("backend", tmp_path / "backend")
+    npm(application, "ci")
+    npm(application, "test", **aws)
+
+
 def test_worker(tmp_path: Path) -> None:
     application = copy("worker", tmp_path / "worker")
     npm(application, "ci")
