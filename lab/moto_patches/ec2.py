@@ -471,7 +471,8 @@ def create_image(response: Any) -> ActionResult:
     ami.creation = {"no_reboot": response._get_bool_param("NoReboot", False)}
     ami.add_tags(tags.get("image", {}))
     ami.ebs_snapshot.add_tags(tags.get("snapshot", {}))
-    ami.ebs_snapshot.encrypted = any(volume.encrypted for _, volume in instance.get_block_device_mapping)
+    devices = [device for _, device in instance.get_block_device_mapping]
+    ami.ebs_snapshot.encrypted = any(backend.get_volume(device.volume_id).encrypted for device in devices)
     return ActionResult({"ImageId": ami.id})
 
 

@@ -11,6 +11,7 @@ Gaps closed:
 - Subnet groups and parameter groups are missing in the tagging API.
 - An unknown parameter group is no error, one in use can be deleted, and none has a parameter that nobody has set.
 - A maintenance window that begins when the backup window ends is taken for an overlap.
+- Nobody answers for the authorities that sign the instances' certificates.
 - A read replica is its source under a second name: the same resource id, tags, protection and standby.
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.core.resource_tagging import TaggedResource
@@ -61,6 +63,15 @@ PARAMETERS = (
 
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/PostgreSQL.Concepts.General.SSL.html
 """
+
+AUTHORITY = "rds-ca-rsa2048-g1"
+"""What the certificates of instances are signed with unless they ask for another; moto calls it rds-ca-default.
+
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html#UsingWithRDS.SSL.RegionCertificateAuthorities
+"""
+AUTHORITY_SINCE = datetime(2021, 5, 21, tzinfo=UTC)
+AUTHORITY_UNTIL = datetime(2061, 5, 21, tzinfo=UTC)
+"""Forty years. The day differs from region to region."""
 
 _real = False
 
@@ -566,9 +577,31 @@ def _patch_engine_versions() -> None:
     RDSResponse.describe_db_engine_versions = describe_db_engine_versions
 
 
+def _patch_certificates() -> None:
+    def describe_certificates(self: Any) -> ActionResult:
+        name = self.params.get("CertificateIdentifier", AUTHORITY)
+        return ActionResult(
+            {
+                "Certificates": [
+                    {
+                        "CertificateIdentifier": name,
+                        "CertificateType": "CA",
+                        "CertificateArn": f"arn:aws:rds:{self.region}::cert:{name}",
+                        "ValidFrom": AUTHORITY_SINCE,
+                        "ValidTill": AUTHORITY_UNTIL,
+                        "CustomerOverride": False,
+                    }
+                ]
+            }
+        )
+
+    RDSResponse.describe_certificates = describe_certificates
+
+
 @functools.cache
 def apply() -> None:
     """Patch moto.rds."""
+    _patch_certificates()
     _patch_instances()
     _patch_windows()
     _patch_snapshots()

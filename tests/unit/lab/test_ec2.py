@@ -71,6 +71,17 @@ class TestImages:
         snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
         assert client("ec2").describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["Tags"] == tags
 
+    @pytest.mark.parametrize("encrypted", [True, False])
+    def test_snapshot_is_encrypted_like_the_volume(
+        self, client: Client, image: str, subnet: str, encrypted: bool
+    ) -> None:
+        disk = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "Encrypted": encrypted}}
+        instance = run(client, image, subnet, BlockDeviceMappings=[disk])
+        ec2.set_state(instance, State.RUNNING)
+        made = client("ec2").create_image(InstanceId=instance.id, Name="trial")["ImageId"]
+        [shown] = client("ec2").describe_images(ImageIds=[made])["Images"][0]["BlockDeviceMappings"]
+        assert shown["Ebs"]["Encrypted"] is encrypted
+
     def test_pending_image_starts_nothing_and_its_name_is_taken(self, client: Client, image: str, subnet: str) -> None:
         instance = run(client, image, subnet)
         ec2.set_state(instance, State.RUNNING)

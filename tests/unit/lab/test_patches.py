@@ -249,6 +249,12 @@ class TestDatabases:
         source = rds.describe_db_instances(DBInstanceIdentifier="trial")["DBInstances"][0]
         assert source["ReadReplicaDBInstanceIdentifiers"] == []
 
+    def test_the_authority_is_good_for_years(self) -> None:
+        _, subnets = network()
+        asked = client("rds").describe_certificates(CertificateIdentifier=database(subnets)["CACertificateIdentifier"])
+        [authority] = asked["Certificates"]
+        assert authority["ValidTill"].year == 2061
+
     def test_a_replica_outlives_its_source(self) -> None:
         _, subnets = network()
         database(subnets)
