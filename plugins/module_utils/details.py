@@ -34,8 +34,10 @@ def _unless(absent: str, call: Callable[..., Any], **arguments: Any) -> Any:
 
 def _vpc(aws: Aws, resource: Resource) -> dict[str, Any]:
     ec2 = aws.clients["ec2"]
-    # The default group comes with the VPC and has no tags of ours, but the network role empties it.
-    filters = [{"Name": "vpc-id", "Values": [resource.id]}, {"Name": "group-name", "Values": ["default"]}]
+    # Both come with the VPC and have no tags of ours, but the network role empties the one and narrows the other.
+    mine = {"Name": "vpc-id", "Values": [resource.id]}
+    filters = [mine, {"Name": "group-name", "Values": ["default"]}]
+    acls = ec2.describe_network_acls(Filters=[mine, {"Name": "default", "Values": ["true"]}])["NetworkAcls"]
     return {
         "DnsSupport": ec2.describe_vpc_attribute(VpcId=resource.id, Attribute="enableDnsSupport")["EnableDnsSupport"],
         "DnsHostnames": ec2.describe_vpc_attribute(VpcId=resource.id, Attribute="enableDnsHostnames")[
@@ -45,6 +47,7 @@ def _vpc(aws: Aws, resource: Resource) -> dict[str, Any]:
             {key: group.get(key, []) for key in ("IpPermissions", "IpPermissionsEgress")}
             for group in ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
         ],
+        "DefaultNetworkAcl": [acl["Entries"] for acl in acls],
     }
 
 

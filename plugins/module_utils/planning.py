@@ -458,6 +458,7 @@ KINDS = {
     "codeconnections_connection": "connection",
     "codepipeline_v2": "pipeline",
     "ec2_ami": "image",
+    "ec2_default_network_acl": "default network ACL",
     "ec2_eip": "elastic IP",
     "ec2_flow_log": "flow log",
     "ec2_gateway_endpoints": "gateway endpoints",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.ec2 import ensure_ec2_tags
@@ -19,6 +20,7 @@ description:
     charge.
   - The module amazon.aws.ec2_vpc_endpoint knows an endpoint only by its route tables. When one is added it tries to
     make a second endpoint, which AWS refuses.
+  - An endpoint that is made without a policy lets everybody do everything.
   - Endpoints of services that are not named are left alone.
 options:
   vpc_id:
@@ -31,6 +33,10 @@ options:
     required: true
   endpoints:
     description: Ids of route tables, by service (C(s3), C(dynamodb)).
+    type: dict
+    required: true
+  policy:
+    description: Who may do what by way of the endpoints, as an IAM policy.
     type: dict
     required: true
   tags:
@@ -56,6 +62,14 @@ EXAMPLES = r"""
     endpoints:
       s3: [rtb-0a1b2c3d, rtb-1a1b2c3d]
       dynamodb: [rtb-0a1b2c3d]
+    policy:
+      Version: "2012-10-17"
+      Statement:
+        - Effect: Allow
+          Principal: "*"
+          Action: "*"
+          Resource: "*"
+          Condition: {StringEquals: {"aws:PrincipalAccount": "123456789012"}}
 """
 
 RETURN = r"""
@@ -78,12 +92,12 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
         for item in page["VpcEndpoints"]
         if item["VpcEndpointType"] == "Gateway" and item["State"] not in GONE
     }
-    changed, ids = False, {}
+    changed, ids, policy = False, {}, module.params["policy"]
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     for service, tables in module.params["endpoints"].items():
         tags = {**module.params["tags"], "Name": f"{name}-{service}"}
-        after[service], there = sorted(tables), found.get(service)
+        after[service], there = {"route_tables": sorted(tables), "policy": policy}, found.get(service)
         if there is None:
             changed = True
             if not module.check_mode:
@@ -93,20 +107,25 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
                     VpcEndpointType="Gateway",
                     ServiceName=f"com.amazonaws.{module.region}.{service}",
                     RouteTableIds=tables,
+                    PolicyDocument=json.dumps(policy),
                     TagSpecifications=boto3_tag_specifications(tags, ["vpc-endpoint"]),
                 )["VpcEndpoint"]["VpcEndpointId"]
             continue
         ids[service] = there["VpcEndpointId"]
-        before[service] = sorted(there["RouteTableIds"])
-        more, less = set(tables) - set(before[service]), set(before[service]) - set(tables)
-        if more or less:
+        tables_there = sorted(there["RouteTableIds"])
+        before[service] = {"route_tables": tables_there, "policy": json.loads(there["PolicyDocument"])}
+        if before[service] != after[service]:
             changed = True
             if not module.check_mode:
-                lists = {"AddRouteTableIds": sorted(more), "RemoveRouteTableIds": sorted(less)}
+                differences = {
+                    "AddRouteTableIds": sorted(set(tables) - set(tables_there)),
+                    "RemoveRouteTableIds": sorted(set(tables_there) - set(tables)),
+                    "PolicyDocument": json.dumps(policy) if before[service]["policy"] != policy else "",
+                }
                 client.modify_vpc_endpoint(
                     aws_retry=True,
                     VpcEndpointId=ids[service],
-                    **{key: value for key, value in lists.items() if value},
+                    **{key: value for key, value in differences.items() if value},
                 )
         changed |= ensure_ec2_tags(client, module, ids[service], resource_type="vpc-endpoint", tags=tags)
     return {"changed": changed, "endpoint_ids": ids, "diff": {"before": before, "after": after}}
@@ -119,6 +138,7 @@ def main() -> None:
             "vpc_id": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
             "endpoints": {"type": "dict", "required": True},
+            "policy": {"type": "dict", "required": True},
             "tags": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,

@@ -30,6 +30,16 @@ def add_security_group_rule(account: Account) -> None:
     )
 
 
+def open_network_acl(account: Account) -> None:
+    """Let everything into the subnets by hand, as AWS does at first."""
+    ec2 = account.client("ec2")
+    vpcs = ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [f"{NAME}-vpc"]}])["Vpcs"]
+    filters = [{"Name": "vpc-id", "Values": [vpcs[0]["VpcId"]]}, {"Name": "default", "Values": ["true"]}]
+    [acl] = ec2.describe_network_acls(Filters=filters)["NetworkAcls"]
+    everything = {"Protocol": "-1", "RuleAction": "allow", "Egress": False, "CidrBlock": "0.0.0.0/0"}
+    ec2.create_network_acl_entry(NetworkAclId=acl["NetworkAclId"], RuleNumber=50, **everything)
+
+
 def lose_subnet_tag(account: Account) -> None:
     """Take a tag from one of the subnets."""
     ec2 = account.client("ec2")
@@ -331,6 +341,7 @@ def raise_budget(account: Account) -> None:
 DRIFTS: dict[str, list[Drift]] = {
     "basic": [
         add_security_group_rule,
+        open_network_acl,
         raise_group_maximum,
         remove_bucket_policy,
         edit_health_path,

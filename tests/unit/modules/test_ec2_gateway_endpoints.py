@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,11 @@ import pytest
 from plugins.modules import ec2_gateway_endpoints as endpoints_module
 
 Run = Callable[..., dict[str, Any]]
+
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}],
+}
 
 
 class Network:
@@ -31,7 +37,7 @@ def network() -> Network:
 @pytest.fixture
 def keep(run_module: Run, network: Network) -> Run:
     def run(endpoints: dict[str, list[str]], **arguments: Any) -> dict[str, Any]:
-        defaults = {"name": "vahanhelp-prod", "vpc_id": network.vpc, "tags": {"vahana:env": "x"}}
+        defaults = {"name": "vahanhelp-prod", "vpc_id": network.vpc, "tags": {"vahana:env": "x"}, "policy": POLICY}
         return run_module(endpoints_module, endpoints=endpoints, **{**defaults, **arguments})
 
     return run
@@ -59,7 +65,7 @@ def test_makes_them_once(keep: Run, network: Network) -> None:
 def test_route_tables_come_and_go(keep: Run, network: Network) -> None:
     first = keep({"s3": network.tables[:2]})["endpoint_ids"]
     planned = keep({"s3": network.tables[1:]}, check=True)
-    assert planned["changed"] and planned["diff"]["after"] == {"s3": sorted(network.tables[1:])}
+    assert planned["changed"] and planned["diff"]["after"]["s3"]["route_tables"] == sorted(network.tables[1:])
     assert tables()["com.amazonaws.us-east-1.s3"] == sorted(network.tables[:2])
     changed = keep({"s3": network.tables[1:]})
     assert changed["changed"] and changed["endpoint_ids"] == first
@@ -80,3 +86,17 @@ def test_one_that_was_deleted_is_made_anew(keep: Run, network: Network) -> None:
     boto3.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[endpoint])
     again = keep({"s3": network.tables[:1]})
     assert again["changed"] and again["endpoint_ids"]["s3"] != endpoint
+
+
+def test_the_policy_is_kept(keep: Run, network: Network) -> None:
+    endpoint = keep({"s3": network.tables[:1]})["endpoint_ids"]["s3"]
+    ec2 = boto3.client("ec2")
+
+    def policy() -> Any:
+        return json.loads(ec2.describe_vpc_endpoints(VpcEndpointIds=[endpoint])["VpcEndpoints"][0]["PolicyDocument"])
+
+    assert policy() == POLICY
+    ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, PolicyDocument=json.dumps({**POLICY, "Statement": []}))
+    assert keep({"s3": network.tables[:1]}, check=True)["changed"] and policy() != POLICY
+    assert keep({"s3": network.tables[:1]})["changed"] and policy() == POLICY
+    assert not keep({"s3": network.tables[:1]})["changed"]
