@@ -74,8 +74,10 @@ def preload(module_utils: Path) -> None:
 def serve(path: str) -> None:
     """Answer requests until the parent's pipe closes."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(path)
+    listener.bind(f"{path}.new")
     listener.listen(64)
+    # Who sees it can connect.
+    os.rename(f"{path}.new", path)
     preload(Path(__file__).resolve().parents[1] / "module_utils")
     # Without this every child's first collection copies all preloaded pages: 250 ms instead of 8.
     gc.collect()
