@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 #: Folders whose tests share a fixture of the session.
 SHARING = ("tests/lab/", "tests/plan/", "tests/ops/")
 #: What takes longest begins first.
-ORDER = ("lab", "molecule", "lint", "plan", "ops", "unit")
+ORDER = ("lab", "molecule", "lint", "plan", "ops", "security", "unit")
 
 #: Of the processes whose tests are not the lab's (nice(2)).
 GIVING_WAY = 10
