@@ -77,7 +77,7 @@ def serve(path: str) -> None:
     listener.bind(f"{path}.new")
     listener.listen(64)
     # Who sees it can connect.
-    os.rename(f"{path}.new", path)
+    Path(f"{path}.new").rename(path)
     preload(Path(__file__).resolve().parents[1] / "module_utils")
     # Without this every child's first collection copies all preloaded pages: 250 ms instead of 8.
     gc.collect()
