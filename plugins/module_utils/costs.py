@@ -112,6 +112,7 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
         demands.append(_cache(str(tier["cache_node_type"]), 1 + int(tier.get("cache_replicas", 0))))
     demands.append(Demand("secret", 1 + ("database" in layers) + ("cache" in layers), "secret"))
     demands.append(Demand("hosted zone", 1 if "dns" in layers else 0, "hosted zone"))
+    demands.append(Demand("health check", 1 if "dns" in layers and tier.get("dns_health_check") else 0, "health check"))
     return demands
 
 
@@ -149,6 +150,7 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
     demands.append(Demand("secret", owned.count("secretsmanager:secret"), "secret"))
     demands.append(Demand("alarm", owned.count("cloudwatch:alarm"), "alarm"))
     demands.append(Demand("hosted zone", 1 if stack["dns"]["zone_id"] else 0, "hosted zone"))
+    demands.append(Demand("health check", 1 if stack["dns"]["health_check_id"] else 0, "health check"))
     return demands
 
 
@@ -195,6 +197,10 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
             "database": database if "database" in layers else stack["database"],
             "firewall": {"rules": stack["firewall"]["rules"] or (FIREWALL_RULES if "firewall" in layers else 0)},
             "cache": cache if "cache" in layers else stack["cache"],
+            "dns": {
+                "zone_id": "planned" if "dns" in layers else stack["dns"]["zone_id"],
+                "health_check_id": "planned" if "dns" in layers and wanted["dns_health_check"] else "",
+            },
             "resources": [*owned, *[{"service": "secretsmanager", "type": "secret"}] * secrets],
         },
         volume_gb,

@@ -151,7 +151,7 @@ EMPTY: dict[str, Any] = {
     },
     "audit": {"trail_arn": "", "budget": ""},
     "firewall": {"cloudfront_acl_arn": "", "load_balancer_acl_arn": "", "rules": 0},
-    "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": []},
+    "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": [], "health_check_id": ""},
     "monitoring": {"topic_arn": "", "alarm_names": [], "alarms": [], "dashboard": ""},
     "queue": {"urls": {}, "arns": {}, "dead_letter_arns": {}, "messages": {}},
     "functions": {"names": [], "role_names": [], "log_groups": []},
@@ -588,6 +588,14 @@ def _zones(aws: Aws) -> Iterator[Resource]:
                     )
 
 
+def _health_checks(aws: Aws) -> Iterator[Resource]:
+    route53 = aws.clients["route53"]
+    for item in pages(route53, "list_health_checks", "HealthChecks"):
+        asked = route53.list_tags_for_resource(ResourceType="healthcheck", ResourceId=item["Id"])
+        arn = f"arn:aws:route53:::healthcheck/{item['Id']}"
+        yield Resource("route53:healthcheck", item["Id"], arn, tags_of(asked["ResourceTagSet"]["Tags"]), False, item)
+
+
 def _alarms(aws: Aws) -> Iterator[Resource]:
     cloudwatch = aws.clients["cloudwatch"]
     prefix = f"{aws.environment.name_prefix}-"
@@ -815,6 +823,7 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
     ("arn:*:lambda:*:function:*", _functions),
     ("arn:*:ec2:*:vpc-flow-log/*", _ec2("vpc-flow-log", "describe_flow_logs", "FlowLogs", "FlowLogId")),
     ("arn:*:s3:::*-logs-[0-9]*", _bucket("logs")),
+    ("arn:*:route53:::healthcheck/*", _health_checks),
     ("arn:*:codebuild:*:project/*-pipeline-*", _projects),
     ("arn:*:codeconnections:*:connection/*", _connections),
     ("arn:*:codepipeline:*", _pipeline),
@@ -860,6 +869,7 @@ LISTED = frozenset(
         "cloudfront:distribution",
         "acm:certificate",
         "route53:hostedzone",
+        "route53:healthcheck",
         "cloudwatch:alarm",
         "sns:topic",
         "logs:log-group",
@@ -1256,6 +1266,7 @@ def _fill_edge(stack: dict[str, Any], ours: Found, environment: Environment) -> 
             stack["dns"].update(
                 domain=domains[0], zone_id=zone.id, zone_name=str(zone.description.get("Name", "")).rstrip(".")
             )
+    stack["dns"]["health_check_id"] = next((check.id for check in ours.get("route53:healthcheck", [])), "")
     stack["dns"]["records"] = [
         {"name": str(item["Name"]).rstrip("."), "type": item["Type"], "zone_id": item["ZoneId"]}
         for item in (resource.description for resource in ours.get("route53:record", []))

@@ -49,6 +49,7 @@ options:
           - db_snapshot
           - db_subnet_group
           - elastic_ip
+          - health_check
           - iam_instance_profile
           - iam_role
           - image
@@ -90,7 +91,8 @@ options:
         default: false
 notes:
   - An S3 bucket is tagged by a call of its own after it was created. A bucket of this account with no tag and no
-    object in it is therefore taken for the rest of an interrupted run, and counts as ours.
+    object in it is therefore taken for the rest of an interrupted run, and counts as ours. So does a health check
+    without tags that asks the domain that is given as O(resources[].name).
   - A secret that is scheduled for deletion is returned with C(deleted_date).
 extends_documentation_fragment:
   - amazon.aws.common.modules
@@ -423,6 +425,16 @@ def find_web_acl(client: Any, query: Query) -> Iterable[Finding]:
         marker = {"NextMarker": answer["NextMarker"]}
 
 
+def find_health_check(client: Any, query: Query) -> Iterable[Finding]:
+    """Find the health checks that ask a domain name; see the module's notes for one without tags."""
+    for page in client.get_paginator("list_health_checks").paginate():
+        for item in page["HealthChecks"]:
+            if item["HealthCheckConfig"].get("FullyQualifiedDomainName") == query.name:
+                asked = client.list_tags_for_resource(ResourceType="healthcheck", ResourceId=item["Id"])
+                tags = boto3_tag_list_to_ansible_dict(asked["ResourceTagSet"]["Tags"]) or dict(query.tags)
+                yield finding(item, query.name, item["Id"], f"arn:aws:route53:::healthcheck/{item['Id']}", tags)
+
+
 def find_db_parameter_group(client: Any, query: Query) -> Iterable[Finding]:
     """Find a database parameter group by its name."""
     for item in client.describe_db_parameter_groups(DBParameterGroupName=query.name)["DBParameterGroups"]:
@@ -539,6 +551,12 @@ TYPES: dict[str, tuple[str, Finder, str, str]] = {
         )
         for scope in ("cloudfront", "regional")
     },
+    "health_check": (
+        "route53",
+        find_health_check,
+        "health check",
+        "aws route53 change-tags-for-resource --resource-type healthcheck --resource-id {id} --add-tags {iam_tags}",
+    ),
     "trail": (
         "cloudtrail",
         find_trail,

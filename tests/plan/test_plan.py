@@ -135,6 +135,24 @@ def test_one_drift(account: Account, finished: Callable[[str], None], tier: str,
 
 
 @pytest.mark.long
+def test_a_domain(account: Account, finished: Callable[[str], None]) -> None:
+    """A domain is added, its health check is lost and comes back, and everything goes with the environment."""
+    finished("full")
+    given = _edit({"domain": "cars.example.com", "dns_zone_create": True})
+    added = {(entry["role"], entry["task"]) for entry in prove(account, "full", *given).entries}
+    assert ("dns", "Health check | Ask the domain") in added
+    route53 = account.client("route53")
+    [check] = route53.list_health_checks()["HealthChecks"]
+    [alarm] = account.client("cloudwatch").describe_alarms(AlarmNames=[f"{NAME}-domain-unreachable"])["MetricAlarms"]
+    assert alarm["Dimensions"] == [{"Name": "HealthCheckId", "Value": check["Id"]}]
+    route53.delete_health_check(HealthCheckId=check["Id"])
+    assert {role for role, _task, _item in prove(account, "full", *given).changed} == {"dns", "monitoring"}
+    gone = account.play("full", "-e", f"confirm={NAME}", playbook="playbooks/destroy.yml")
+    assert gone.code == 0, gone.output[-4000:]
+    assert (route53.list_health_checks()["HealthChecks"], route53.list_hosted_zones()["HostedZones"]) == ([], [])
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("tier", "name"), [(tier, name) for tier, names in EDITED.items() for name in names])
 def test_one_edited_variable(account: Account, finished: Callable[[str], None], tier: str, name: str) -> None:
     """Each edited variable alone changes what reads it."""

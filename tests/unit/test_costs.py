@@ -97,6 +97,17 @@ def test_a_domain_adds_its_zone() -> None:
     assert more - costs.total(costs.bill(costs.tier_demands(MINIMAL), PRICES)) == pytest.approx(0.5)
 
 
+def test_a_domain_of_the_full_tier_is_asked_from_outside() -> None:
+    full = tier("full", BASIC["layers"])
+    with_domain = {**full, "layers": [*full["layers"], "dns"]}
+    more = costs.total(costs.bill(costs.tier_demands(with_domain), PRICES))
+    assert more - costs.total(costs.bill(costs.tier_demands(full), PRICES)) == pytest.approx(0.5 + 1.5)
+    stack = running_basic()
+    stack["dns"].update(zone_id="Z1", health_check_id="x")
+    live = costs.total(costs.bill(costs.stack_demands(stack, 8), PRICES))
+    assert live - costs.total(costs.bill(costs.stack_demands(running_basic(), 8), PRICES)) == pytest.approx(2)
+
+
 def test_the_full_tier_pays_for_its_firewall() -> None:
     without = tier("full", BASIC["layers"])
     with_it = {**without, "layers": [*BASIC["layers"], "firewall"]}

@@ -108,7 +108,7 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
         "cache": {"identifier": ""},
         "firewall": {"rules": 0},
         "resources": [],
-        "dns": {"zone_id": ""},
+        "dns": {"zone_id": "", "health_check_id": ""},
     }
     wanted = {
         "layers": ["compute"],
@@ -123,6 +123,7 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
         "database_multi_az": False,
         "cache_node_type": "",
         "cache_replicas": 0,
+        "dns_health_check": False,
     }
     prices: dict[str, dict[str, Any]] = {
         "ec2 t3.micro": {"usd": 7},

@@ -48,7 +48,17 @@ def make_topic(tags: dict[str, str]) -> None:
     boto3.client("sns").create_topic(Name=NAME, Tags=boto_tags(tags))
 
 
-MAKERS = {
+def make_health_check(tags: dict[str, str]) -> str:
+    route53 = boto3.client("route53")
+    config: Any = {"Type": "HTTPS", "Port": 443, "FullyQualifiedDomainName": NAME, "ResourcePath": "/"}
+    made = route53.create_health_check(CallerReference=str(tags), HealthCheckConfig=config)["HealthCheck"]["Id"]
+    if tags:
+        route53.change_tags_for_resource(ResourceType="healthcheck", ResourceId=made, AddTags=boto_tags(tags))
+    return str(made)
+
+
+MAKERS: dict[str, Callable[[dict[str, str]], Any]] = {
+    "health_check": make_health_check,
     "target_group": make_target_group,
     "launch_template": make_launch_template,
     "auto_scaling_group": make_auto_scaling_group,
@@ -102,6 +112,13 @@ def test_lists_instances_addresses_and_images_by_tags(run_module: Run) -> None:
     assert [(item["id"], item["public_ip"]) for item in found["elastic_ip"]] == [
         (address["AllocationId"], address["PublicIp"])
     ]
+
+
+def test_a_health_check_without_tags_is_what_an_interrupted_run_left(run_module: Run) -> None:
+    made = make_health_check({})
+    [found] = look_up(run_module, {"type": "health_check", "name": NAME})["resources"]["health_check"]
+    assert (found["id"], found["tags"]) == (made, TAGS)
+    assert look_up(run_module, {"type": "health_check", "name": "other"})["resources"]["health_check"] == []
 
 
 def test_topics_are_not_listed_by_tags(run_module: Run) -> None:
