@@ -160,7 +160,6 @@ class Manager:
         number = str(version) if version else ""
         if published and not self.module.check_mode:
             number = self.publish()
-            releases[number] = release
         stable, weights = self.wanted(alias, number, share)
         is_now = (alias["FunctionVersion"], self.weights(alias)) if alias else None
         moved = is_now != (stable, weights)
