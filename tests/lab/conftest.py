@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,15 @@ def run(*command: str, timeout: float = 900, check: bool = True) -> Run:
 def playbook(name: str, *arguments: str, timeout: float = 900, check: bool = True) -> Run:
     """Run a playbook on the lab."""
     return run("ansible-playbook", "-i", "inventories/lab", name, *arguments, timeout=timeout, check=check)
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
+    """Ask again and again until the answer is a true one, and return that."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.5)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import playbook
+from tests.lab.conftest import playbook, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
@@ -54,14 +53,6 @@ def output(aws: Aws, queue: str, event: str) -> dict[str, Any] | None:
         return dict(json.loads(s3.get_object(Bucket=BUCKET, Key=f"worker/{queue}/{event}.json")["Body"].read()))
     except s3.exceptions.NoSuchKey:
         return None
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.5)
-    return found
 
 
 def waiting(aws: Aws, name: str) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import playbook, run
+from tests.lab.conftest import playbook, run, wait_for
 from tests.lab.load import Load, load, rows
 
 pytestmark = pytest.mark.long
@@ -167,13 +167,6 @@ def _cpu_percent(aws: Aws, seconds: float) -> float:
     return float(point["Average"])
 
 
-def _wait_for(what: Callable[[], bool], seconds: float = SCALING_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(1)
-
-
 @pytest.mark.usefixtures("full")
 def test_the_group_follows_its_load_by_itself(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
     run("lab", "metrics", "--period", str(MINUTE))
@@ -185,13 +178,13 @@ def test_the_group_follows_its_load_by_itself(aws: Aws, capsys: pytest.CaptureFi
             # What this load takes of two hosts is all that they have.
             run("lab", "metrics", "--period", str(MINUTE), "--cpus", f"{cores:.4f}")
             began = time.monotonic()
-            _wait_for(lambda: _desired(aws) > 2)
-            _wait_for(lambda: len(_healthy(aws)) == _desired(aws))
+            wait_for(lambda: _desired(aws) > 2, SCALING_SECONDS)
+            wait_for(lambda: len(_healthy(aws)) == _desired(aws), SCALING_SECONDS)
             most, grown = _desired(aws), time.monotonic() - began
         with load("full-scaling/little", slower=20) as little:
             began = time.monotonic()
-            _wait_for(lambda: _desired(aws) == 2)
-            _wait_for(lambda: len(_healthy(aws)) == 2)
+            wait_for(lambda: _desired(aws) == 2, SCALING_SECONDS)
+            wait_for(lambda: len(_healthy(aws)) == 2, SCALING_SECONDS)
             shrunk = time.monotonic() - began
             time.sleep(5)
     finally:
