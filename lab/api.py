@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from lab import api_faults, operations, permissions, settings, signature
+from lab import api_faults, operations, permissions, registry, settings, signature
 
 READING = ("describe", "list", "get", "batchget", "head", "lookup", "search", "simulate", "filter", "verify", "query")
 """How the names of actions begin that change nothing."""
@@ -53,6 +53,11 @@ class Watch:
             return self._calls.answer(str(environ["REQUEST_METHOD"]), start_response)
         if from_here and environ["PATH_INFO"] == api_faults.FAULTS_PATH:
             return self._faults.answer(environ, start_response)
+        if registry.concerns(environ):
+            pushed = registry.answer(environ, start_response)
+            if environ["REQUEST_METHOD"] == "PUT":
+                self._changed()
+            return pushed
         reading = reads_only(environ)
         if "HTTP_AUTHORIZATION" in environ:
             service, action = signature.of(environ).service, name_of(environ)

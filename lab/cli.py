@@ -456,6 +456,7 @@ def _require_machine() -> None:
         (settings.LOOPBACK, settings.API_PORT, "the API"),
         (settings.METADATA_ADDRESS, settings.API_PORT, "the API"),
         (settings.METADATA_ADDRESS, settings.METADATA_PORT, "instance metadata"),
+        (settings.TASK_METADATA_ADDRESS, settings.METADATA_PORT, "task metadata"),
         (settings.RESOLVER_ADDRESS, settings.DNS_PORT, "DNS"),
         (settings.LOOPBACK, settings.FRONT_DOOR_PORT, "the front door"),
     ):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from typing import Protocol
 
-from lab import api, imds, machine, moto_patches, process, settings, state, times
+from lab import api, imds, machine, moto_patches, process, registry, settings, state, task_metadata, times
 from lab.dns import Resolver
 from lab.frontdoor import FrontDoor
 from lab.reconcilers.alarms import Alarms
@@ -23,9 +25,11 @@ from lab.reconcilers.load_balancers import LoadBalancers
 from lab.reconcilers.measurements import Measurements
 from lab.reconcilers.networks import Networks
 from lab.reconcilers.pipelines import Pipelines
+from lab.reconcilers.services import Services
 from lab.reconcilers.stand_ins import StandIns
 from lab.reconcilers.tables import Tables
 from lab.reconcilers.target_tracking import TargetTracking
+from lab.reconcilers.tasks import Tasks
 from lab.reconcilers.waits import Waits
 from lab.state import StateError as StateError
 
@@ -102,12 +106,14 @@ def serve_api_only(port: int, scale: float) -> None:
     stand_ins = StandIns()
     # Before a change is answered: whoever looks next sees it done, unless it takes time.
     service = api.Api(stand_ins.attempt, addresses=(settings.LOOPBACK,), port=port)
-    service.start()
-    stand_ins.start()
-    print(f"ready: http://{settings.LOOPBACK}:{service.port}", flush=True)
-    stop.wait()
-    stand_ins.close()
-    service.close()
+    with tempfile.TemporaryDirectory(prefix="vahana-registry-") as blobs:
+        registry.follow(f"{settings.LOOPBACK}:{service.port}", Path(blobs))
+        service.start()
+        stand_ins.start()
+        print(f"ready: http://{settings.LOOPBACK}:{service.port}", flush=True)
+        stop.wait()
+        stand_ins.close()
+        service.close()
 
 
 def make_reconcilers() -> list[Reconciler]:
@@ -123,6 +129,8 @@ def make_reconcilers() -> list[Reconciler]:
         LoadBalancers(),
         Databases(),
         Caches(),
+        Services(),
+        Tasks(),
         PollingFunctions(),
         Tables(),
         Pipelines(),
@@ -131,4 +139,10 @@ def make_reconcilers() -> list[Reconciler]:
 
 def make_services(changed: api.Changed) -> list[Service]:
     """Everything that listens."""
-    return [api.Api(changed), imds.MetadataService(), Resolver(), FrontDoor()]
+    return [
+        api.Api(changed),
+        imds.MetadataService(),
+        task_metadata.TaskMetadataService(),
+        Resolver(),
+        FrontDoor(),
+    ]

@@ -64,14 +64,14 @@ class Tokens:
 
 
 class Credentials:
-    """Credentials of instance roles, kept until shortly before their end."""
+    """Credentials of the roles of instances and tasks, kept until shortly before their end."""
 
     def __init__(self) -> None:
         self._issued: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
     def of(self, instance: Any, role: Any) -> dict[str, str]:
-        """The credentials document of an instance's role."""
+        """The credentials document of an instance's role, or a task's."""
         with self._lock:
             issued = self._issued.get((instance.id, role.arn))
             now = datetime.now(UTC)

@@ -14,6 +14,9 @@ from lab import settings
 BLACKHOLE_METRIC = 9999
 """Worse than any other route: the bridge's own route wins while the bridge is up."""
 
+ADDRESSES = (settings.METADATA_ADDRESS, settings.TASK_METADATA_ADDRESS, settings.RESOLVER_ADDRESS)
+"""What is put on the loopback interface."""
+
 LISTENING = "0A"
 """State of a listening socket in /proc/net/tcp."""
 
@@ -33,8 +36,8 @@ def missing_tools() -> list[str]:
 
 
 def add_addresses() -> None:
-    """Put the metadata service's and the resolver's address on the loopback interface."""
-    for address in (settings.METADATA_ADDRESS, settings.RESOLVER_ADDRESS):
+    """Put the metadata services' and the resolver's address on the loopback interface."""
+    for address in ADDRESSES:
         _ip("address", "replace", f"{address}/32", "dev", "lo")
 
 
@@ -43,7 +46,7 @@ def remove_addresses() -> None:
     present = _ip("-json", "address", "show", "dev", "lo")
     for interface in json.loads(present or "[]"):
         for address in interface["addr_info"]:
-            if address["local"] in (settings.METADATA_ADDRESS, settings.RESOLVER_ADDRESS):
+            if address["local"] in ADDRESSES:
                 _ip("address", "del", f"{address['local']}/32", "dev", "lo")
 
 

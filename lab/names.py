@@ -12,6 +12,7 @@ from moto.ec2.models import ec2_backends
 from moto.route53.models import route53_backends
 
 from lab import settings
+from lab.moto_patches import servicediscovery
 from lab.moto_patches.route53 import find_records, owning_zone
 from lab.reconcilers import caches, databases, load_balancers
 
@@ -19,6 +20,8 @@ AWS_SUFFIXES = (".amazonaws.com", ".cloudfront.net", ".ec2.internal", ".compute.
 """Names under these are the lab's to answer, known or not: none of them may lead out of the machine."""
 
 TTL = 60
+DISCOVERY_TTL = 10
+"""Of names of tasks, which come and go."""
 LONGEST_CHAIN = 8
 PRIVATE_NAME = re.compile(r"ip-(\d+)-(\d+)-(\d+)-(\d+)\.(?:ec2|[a-z0-9-]+\.compute)\.internal")
 PUBLIC_NAME = re.compile(r"ec2-(\d+)-(\d+)-(\d+)-(\d+)\.(?:compute-1|[a-z0-9-]+\.compute)\.amazonaws\.com")
@@ -79,6 +82,11 @@ def addresses(name: str) -> list[str]:
 
 
 def _step(name: str, kind: str) -> Answer | None:
+    if (instances := servicediscovery.addresses(name)) is not None:
+        return Answer(
+            tuple(Record(name, "A", DISCOVERY_TTL, address) for address in instances) if kind == "A" else (),
+            exists=bool(instances),
+        )
     backend = route53_backends[settings.ACCOUNT_ID]["aws"]
     if owning_zone(backend, name) is not None:
         return _from_zone(backend, name, kind)

@@ -156,6 +156,19 @@ def _of_objects(request: Request) -> list[str]:
     return [f"arn:aws:s3:::{request.path}" if request.path else "*"]
 
 
+def _of_repositories(request: Request) -> list[str]:
+    name = request.parameters.get("repositoryName")
+    return [request.arn(f"repository/{name}") if name else "*"]
+
+
+def _of_services(request: Request) -> list[str]:
+    # UpdateService names one, DescribeServices several, by name or ARN; every other action counts as one for all.
+    given = request.parameters
+    names = [given["service"]] if "service" in given else given.get("services", [])
+    cluster = str(given.get("cluster", "default")).rpartition("/")[2]
+    return [request.arn(f"service/{cluster}/{str(name).rpartition('/')[2]}") for name in names] or ["*"]
+
+
 def _of_templates(request: Request) -> list[str]:
     of_template = request.action in ("CreateLaunchTemplateVersion", "DeleteLaunchTemplateVersions")
     template = request.parameters.get("LaunchTemplateId") if of_template else None
@@ -178,6 +191,8 @@ RESOURCES: dict[str, Callable[[Request], list[str]]] = {
     "cloudfront": _of_distributions,
     "dynamodb": _of_tables,
     "ec2": _of_templates,
+    "ecr": _of_repositories,
+    "ecs": _of_services,
     "logs": _of_logs,
     "s3": _of_objects,
     "secretsmanager": _of_secrets,
@@ -220,6 +235,12 @@ def allowed(role_arn: str, action: str, resource: str, region: str) -> bool:
     if action.startswith("s3:") and resource != "*":
         found |= policies.effects(_bucket_policy(resource), action, resource, context, role_arn)
     return policies.ALLOW in found and policies.DENY not in found
+
+
+def permitted(key: str, action: str, resource: str, region: str) -> bool:
+    """May whoever has an access key do something? Keys of no role may everything."""
+    assumed = _assumed(key)
+    return assumed is None or allowed(assumed.role_arn, action, resource, region)
 
 
 def _is_hidden(role_arn: str, action: str, request: Request) -> bool:

@@ -102,7 +102,11 @@ def environment() -> dict[str, str]:
 
 
 def podman(
-    *arguments: str, check: bool = True, stdin: str | None = None, timeout: float | None = 300
+    *arguments: str,
+    check: bool = True,
+    stdin: str | None = None,
+    timeout: float | None = 300,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run podman and return what it printed.
 
@@ -111,6 +115,7 @@ def podman(
         check: raise when it exits with another code than 0.
         stdin: text for its standard input.
         timeout: seconds.
+        variables: more variables of podman's own environment.
 
     Raises:
         PodmanError: it failed, hung, or is not installed.
@@ -120,7 +125,7 @@ def podman(
     try:
         done = subprocess.run(
             ["podman", *arguments],
-            env=environment(),
+            env={**environment(), **(variables or {})},
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
@@ -146,6 +151,7 @@ def run(
     hostname: str | None = None,
     labels: Mapping[str, str] | None = None,
     systemd: bool = False,
+    secrets: Mapping[str, str] | None = None,
     options: Iterable[str] = (),
 ) -> str:
     """Start a container in the background and return its id.
@@ -159,6 +165,7 @@ def run(
         hostname: the name it knows itself by.
         labels: labels besides vahana-lab=1.
         systemd: prepare /run, /tmp and the cgroup tree for systemd as process 1.
+        secrets: variables of the container that no list of processes shows, not even for a moment.
         options: more options of `podman run`.
     """
     arguments = ["run", "--detach", "--name", name, "--label", f"{settings.LABEL}=1"]
@@ -172,7 +179,9 @@ def run(
         arguments += ["--hostname", hostname]
     if systemd:
         arguments += ["--systemd=always"]
-    return podman(*arguments, *options, image, *command).stdout.strip()
+    # Podman takes what is named without a value from its own environment.
+    arguments += [part for key in secrets or {} for part in ("--env", key)]
+    return podman(*arguments, *options, image, *command, variables=secrets).stdout.strip()
 
 
 def start(name: str) -> None:

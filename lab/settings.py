@@ -17,6 +17,9 @@ DEFAULT_REGION = "us-east-1"
 LOOPBACK = "127.0.0.1"
 METADATA_ADDRESS = "169.254.169.254"
 """Instance metadata service: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html"""
+TASK_METADATA_ADDRESS = "169.254.170.2"
+"""Metadata and credentials of ECS tasks:
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html"""
 RESOLVER_ADDRESS = "169.254.169.253"
 """Resolver of a VPC: https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html"""
 

@@ -13,15 +13,17 @@ from moto.ec2.models import ec2_backends
 from moto.rds.models import rds_backends
 
 from lab import interfaces, settings, times
-from lab.moto_patches import autoscaling, ec2, ec2_connect, elasticache, elbv2, rds
+from lab.moto_patches import autoscaling, ec2, ec2_connect, ecs, elasticache, elbv2, rds
 from lab.moto_patches.ec2 import State
-from lab.reconcilers import caches, databases, load_balancers
+from lab.reconcilers import caches, databases, load_balancers, tasks
 from lab.reconcilers.autoscaling import AutoScaling
 from lab.reconcilers.base import Reconciler
+from lab.reconcilers.services import Services
 from lab.reconcilers.waits import Waits
 
 FAULT_TAG = "vahana-lab:launch"
-"""An instance with this tag and the value `abandon` abandons its launch, as one whose release does not start."""
+"""An instance with this tag and the value `abandon` abandons its launch, as one whose release does not start; a task
+whose container has it as a label ends as soon as it begins."""
 ROUNDS = 50
 """Steps after which it must be settled: a group's launch takes about six."""
 
@@ -37,6 +39,8 @@ class StandIns(Reconciler):
         self._lock = threading.Lock()
         self._groups = AutoScaling()
         self._groups.changed = self._note
+        self._services = Services()
+        self._services.changed = self._note
         self._waits = Waits()
         self._moved = False
         ec2.follow(False)
@@ -67,6 +71,8 @@ class StandIns(Reconciler):
                     self._groups.reconcile,
                     self._databases,
                     self._caches,
+                    self._tasks,
+                    self._services.reconcile,
                     self._waits.reconcile,
                 ):
                     step()
@@ -163,6 +169,35 @@ class StandIns(Reconciler):
                     caches.release(group)
                     elasticache.forget(backend, group)
                     self._note()
+
+    # Tasks ------------------------------------------------------------------------------------------------------------
+
+    def _tasks(self) -> None:
+        for task in ecs.tasks():
+            before = task.last_status
+            match task.desired_status, before:
+                case "RUNNING", "PROVISIONING":
+                    tasks.ensure_interface(task)
+                    task.last_status = "PENDING"
+                case "RUNNING", "PENDING" if times.over("task start", task.id):
+                    self._start_task(task)
+                case "STOPPED", "RUNNING":
+                    tasks.begin_stopping(task)
+                case "STOPPED", state if state != "STOPPED" and times.over("task stop", task.id):
+                    tasks.end(task)
+            if task.last_status != before:
+                self._note()
+        ecs.forget_stopped()
+
+    @staticmethod
+    def _start_task(task: ecs.Task) -> None:
+        container = ecs.definition_of(task).container_definitions[0]
+        if (container.get("dockerLabels") or {}).get(FAULT_TAG) == "abandon":
+            task.stop("EssentialContainerExited", "Essential container in task exited", failed=True)
+            return
+        tasks.begin_running(task)
+        if container.get("healthCheck"):
+            task.health_status = "HEALTHY"
 
     # Databases --------------------------------------------------------------------------------------------------------
 
