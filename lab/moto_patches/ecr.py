@@ -50,10 +50,10 @@ def _patch_images() -> None:
         """moto sets it once; where the lab answers is known when it is asked for."""
 
     def image_scan_status(self: Any) -> dict[str, str] | None:
-        backend = models.ecr_backends[settings.ACCOUNT_ID]
-        for region in list(backend.values()):
-            repository = region.repositories.get(self.repository_name)
-            if repository and self in repository.images:
+        # DescribeImages asks a copy, which knows its repository by name alone.
+        for backend in list(models.ecr_backends[settings.ACCOUNT_ID].values()):
+            repository = backend.repositories.get(self.repository_name)
+            if repository and any(image.image_digest == self.image_digest for image in repository.images):
                 return UNSUPPORTED if _scanned(repository, self) else None
         return None
 
