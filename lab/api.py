@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from lab import api_faults, operations, permissions, registry, settings, signature
+from lab import api_faults, operations, permissions, regions, registry, settings, signature
 
 READING = ("describe", "list", "get", "batchget", "head", "lookup", "search", "simulate", "filter", "verify", "query")
 """How the names of actions begin that change nothing."""
@@ -53,6 +53,10 @@ class Watch:
             return self._calls.answer(str(environ["REQUEST_METHOD"]), start_response)
         if from_here and environ["PATH_INFO"] == api_faults.FAULTS_PATH:
             return self._faults.answer(environ, start_response)
+        if from_here and environ["PATH_INFO"] == regions.REGIONS_PATH:
+            return self._answer_regions(environ, start_response)
+        if regions.is_cut(regions.of_request(environ)):
+            regions.drop(environ)
         if registry.concerns(environ):
             pushed = registry.answer(environ, start_response)
             if environ["REQUEST_METHOD"] == "PUT":
@@ -71,6 +75,15 @@ class Watch:
         answer: Iterable[bytes] = self._application(environ, start_response)
         if not reading:
             self._changed()
+        if regions.is_cut(regions.of_request(environ)):
+            # It was done, and the caller does not hear of it.
+            regions.drop(environ)
+        return answer
+
+    def _answer_regions(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Cut a region off or heal it, and tell."""
+        answer = regions.answer(environ, start_response)
+        self._changed()
         return answer
 
 

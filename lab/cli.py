@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from lab import api, api_faults, image, losses, machine, mailbox, podman, process, repositories, settings
+from lab import api, api_faults, image, losses, machine, mailbox, podman, process, regions, repositories, settings
 
 START_SECONDS = 60
 STOP_SECONDS = 60
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_faults(commands: Any) -> None:
-    text = "break a host, a database, a cache or the API as the world does"
+    text = "break a host, a database, a cache, a region or the API as the world does"
     faults = commands.add_parser("fault", help=text, description=text).add_subparsers(required=True, metavar="kind")
     for kind, text in HOST_FAULTS.items():
         fault = faults.add_parser(kind, help=text, description=text)
@@ -145,6 +145,14 @@ def _add_faults(commands: Any) -> None:
     fault.add_argument("node", help="cache cluster identifier, as vahanhelp-prod-001")
     _add_loss(fault)
     fault.set_defaults(command=_fault_cache)
+    text = "a region is cut off: nothing in it answers or asks, and its tables are on their own, until it is healed"
+    fault = faults.add_parser("region", help=text, description=text)
+    fault.add_argument("region", help="as us-east-1")
+    fault.add_argument("--heal", action="store_true", help="it is back, and gets what was written elsewhere")
+    fault.add_argument(
+        "--port", type=int, default=settings.API_PORT, help="of `lab serve --api-only` (default: %(default)s)"
+    )
+    fault.set_defaults(command=_fault_region)
     text = "the API refuses a share of the signed requests, of hosts too; without options none any more"
     fault = faults.add_parser("api", help=text, description=text)
     fault.add_argument(
@@ -336,13 +344,13 @@ def _metrics(options: argparse.Namespace) -> None:
     print(f"a datapoint every {options.period:g} s, {options.cpus or 'the cores of its type'} as 100 % of a host's CPU")
 
 
-def _fault_api(options: argparse.Namespace) -> None:
-    url = f"http://{settings.LOOPBACK}:{options.port}{api_faults.FAULTS_PATH}"
-    wanted = {"errors": options.errors, "throttles": options.throttles, "seed": options.seed}
+def _put(port: int, path: str, wanted: dict[str, Any]) -> Any:
+    """Tell the lab's process which fault there is to be, and return what it says of that."""
+    url = f"http://{settings.LOOPBACK}:{port}{path}"
     request = urllib.request.Request(url, method="PUT", data=json.dumps(wanted).encode())
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            found = json.load(answer)
+            return json.load(answer)
     except urllib.error.HTTPError as error:
         with contextlib.suppress(ValueError):
             raise LabError(json.load(error)["error"]) from error
@@ -351,6 +359,16 @@ def _fault_api(options: argparse.Namespace) -> None:
         raise LabError(f"{url} is no API of the lab that knows faults") from error
     except OSError as error:
         raise LabError(f"no API of the lab answers at {url}: start it: lab up") from error
+
+
+def _fault_region(options: argparse.Namespace) -> None:
+    found = _put(options.port, regions.REGIONS_PATH, {"region": options.region, "cut": not options.heal})
+    print(f"cut off: {', '.join(found['cut']) or 'no region'}")
+
+
+def _fault_api(options: argparse.Namespace) -> None:
+    wanted = {"errors": options.errors, "throttles": options.throttles, "seed": options.seed}
+    found = _put(options.port, api_faults.FAULTS_PATH, wanted)
     if options.errors or options.throttles:
         print(f"the API refuses {found['errors']:g} % and throttles {found['throttles']:g} % (--seed {found['seed']})")
     else:

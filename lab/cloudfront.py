@@ -72,6 +72,11 @@ COMPRESSED_TYPES = frozenset(
     }
 )
 
+FAILOVER_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+FAILOVER_CODES = frozenset({400, 403, 404, 416, 429, 500, 502, 503, 504})
+GROUP_MEMBERS = 2
+"""https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/high_availability_origin_failover.html"""
+
 KEPT_ERRORS = frozenset({400, 403, 404, 405, 414, 500, 501, 502, 503, 504})
 ERROR_SECONDS = 10
 """Seconds an origin's error is kept unless the distribution says otherwise; what is not to be cached is not."""
@@ -90,6 +95,23 @@ def behavior_for(config: Mapping[str, Any], path: str) -> tuple[int, Mapping[str
         if _pattern(behavior["PathPattern"]).fullmatch(path):
             return number, behavior
     return -1, config["DefaultCacheBehavior"]
+
+
+@dataclass(frozen=True)
+class OriginGroup:
+    """Origins by id, each asked when the one before failed with one of the status codes."""
+
+    members: tuple[str, ...]
+    codes: frozenset[int] = frozenset()
+
+
+def origin_group(config: Mapping[str, Any], target: str) -> OriginGroup:
+    """The origin group that a behavior names, or one of the single origin that it names."""
+    for group in config["OriginGroups"].get("Items", []):
+        if group["Id"] == target:
+            members = tuple(member["OriginId"] for member in group["Members"]["Items"])
+            return OriginGroup(members, frozenset(group["FailoverCriteria"]["StatusCodes"]["Items"]))
+    return OriginGroup((target,))
 
 
 def cache_policy(behavior: Mapping[str, Any]) -> CachePolicy:

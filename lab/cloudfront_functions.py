@@ -22,6 +22,8 @@ from typing import Any
 from urllib.parse import quote
 
 WORKER = Path(__file__).with_name("cloudfront_worker.js")
+CHOSEN = "__origins"
+"""Where the worker puts the origins that a function chose with CloudFront's helper methods."""
 TIMEOUT = 3.0
 """Seconds after which a worker that does not answer is replaced (an endless loop in an async function)."""
 LINE_LIMIT = 1 << 20
@@ -59,12 +61,16 @@ class Request:
         uri: path, percent-encoded, without the query.
         query: raw query string.
         headers: with lower-case names; cookies are in `cookie`.
+        origins: ids of the origins that a function chose, in the order in which they are asked.
+        failover: status codes of one after which the next is asked.
     """
 
     method: str
     uri: str
     query: str
     headers: Headers = field(default_factory=list)
+    origins: tuple[str, ...] = ()
+    failover: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -278,7 +284,11 @@ def read_result(result: Any, request: Request) -> Request | Response:
         headers.append(("cookie", cookies))
     query = "&".join(f"{name}={value}" if value else name for name, value in _flat(result.get("querystring") or {}))
     # The method cannot be changed by a function.
-    return Request(request.method, quote(uri, safe="/%:@!$&'()*+,;=~-._"), query, headers)
+    made = Request(request.method, quote(uri, safe="/%:@!$&'()*+,;=~-._"), query, headers)
+    chosen = result.get(CHOSEN) or {}
+    made.origins = tuple(str(each) for each in chosen.get("origins", []))
+    made.failover = frozenset(int(code) for code in chosen.get("codes", []))
+    return made
 
 
 def _read_response(result: dict[str, Any]) -> Response:

@@ -19,6 +19,7 @@ from lab.reconcilers.base import Reconciler
 from lab.reconcilers.caches import Caches
 from lab.reconcilers.databases import Databases
 from lab.reconcilers.functions import PollingFunctions
+from lab.reconcilers.health_checks import HealthChecks
 from lab.reconcilers.images import Images
 from lab.reconcilers.instances import Instances
 from lab.reconcilers.load_balancers import LoadBalancers
@@ -124,6 +125,7 @@ def make_reconcilers() -> list[Reconciler]:
         Images(),
         AutoScaling(),
         TargetTracking(),
+        HealthChecks(),
         Measurements(),
         Alarms(),
         LoadBalancers(),

@@ -10,11 +10,11 @@ from moto.cloudfront.models import cloudfront_backends
 from moto.ec2.models import ec2_backends
 from moto.route53.models import route53_backends
 
-from lab import http_apis, names, settings
+from lab import http_apis, names, routing, settings
 from lab.moto_patches.route53 import find_records
 from lab.reconcilers import load_balancers
 
-Kind = Literal["distribution", "address", "load_balancer", "http_api"]
+Kind = Literal["distribution", "address", "load_balancer", "http_api", "api_domain"]
 
 HTTP_PORT = 80
 CLOUDFRONT_PREFIX_LIST = "com.amazonaws.global.cloudfront.origin-facing"
@@ -28,8 +28,9 @@ class Entry:
         kind: what it is.
         label: one word for it, unique; <label>.localhost leads there.
         names: host names and addresses it answers for, lower case.
-        target: moto's object (distribution, network interface, load balancer, API).
+        target: moto's object (distribution, network interface, load balancer, API, API Gateway's domain name).
         shown: belongs on the front page.
+        region: where it is; "" for what is everywhere.
     """
 
     kind: Kind
@@ -37,11 +38,12 @@ class Entry:
     names: tuple[str, ...]
     target: Any
     shown: bool = True
+    region: str = ""
 
 
 def find_all() -> list[Entry]:
-    """All public entries: distributions first, then addresses of instances, load balancers, HTTP APIs."""
-    return [*_distributions(), *_addresses(), *_load_balancers(), *_http_apis()]
+    """All public entries: distributions, then addresses of instances, load balancers, HTTP APIs and their domains."""
+    return [*_distributions(), *_addresses(), *_load_balancers(), *_http_apis(), *_api_domains()]
 
 
 def _distributions() -> Iterator[Entry]:
@@ -65,19 +67,28 @@ def _addresses() -> Iterator[Entry]:
             zone = "compute-1" if backend.region_name == "us-east-1" else f"{backend.region_name}.compute"
             own = (public, f"ec2-{dashed}.{zone}.amazonaws.com")
             # Instances of an ASG have public addresses too, but nobody means those by "the address of the site".
-            yield Entry("address", f"ip-{dashed}", own, interface, shown=public in elastic)
+            shown = public in elastic
+            yield Entry("address", f"ip-{dashed}", own, interface, shown, backend.region_name)
 
 
 def _load_balancers() -> Iterator[Entry]:
     for balancer in load_balancers.load_balancers():
         if balancer.scheme != "internal":
-            yield Entry("load_balancer", balancer.name.lower(), (balancer.dns_name.lower(),), balancer)
+            region = balancer.arn.split(":")[3]
+            yield Entry("load_balancer", balancer.name.lower(), (balancer.dns_name.lower(),), balancer, region=region)
 
 
 def _http_apis() -> Iterator[Entry]:
     for region, api in http_apis.all_apis():
         if own := http_apis.names_of(region, api):
-            yield Entry("http_api", api.api_id, own, api)
+            yield Entry("http_api", api.api_id, own, api, region=region)
+
+
+def _api_domains() -> Iterator[Entry]:
+    # Under the names that records point to: what is asked for is in the Host header.
+    for region, domain in http_apis.all_domains():
+        name = http_apis.regional_name(domain)
+        yield Entry("api_domain", name.partition(".")[0], (name,), domain, shown=False, region=region)
 
 
 def split_host(host: str) -> tuple[str, int | None]:
@@ -121,8 +132,10 @@ def _by_name(known: list[Entry], name: str) -> Entry | None:
 
 def _by_zone(known: list[Entry], name: str) -> Entry | None:
     """The entry that a record of the account's hosted zones leads to."""
-    backend = route53_backends[settings.ACCOUNT_ID]["aws"]
-    for rrset in find_records(backend, name, private=False):
+    found = find_records(route53_backends[settings.ACCOUNT_ID]["aws"], name, private=False)
+    for kind in dict.fromkeys(rrset.type for rrset in found):
+        rrset = routing.choose([each for each in found if each.type == kind])
+        assert rrset is not None
         if rrset.alias_target:
             targets = [rrset.alias_target["DNSName"].lower().rstrip(".").removeprefix("dualstack.")]
         elif rrset.type in {"A", "CNAME"}:
@@ -130,8 +143,8 @@ def _by_zone(known: list[Entry], name: str) -> Entry | None:
         else:
             continue
         for target in targets:
-            if found := _by_name(known, target):
-                return found
+            if entry := _by_name(known, target):
+                return entry
     return None
 
 

@@ -34,7 +34,7 @@ from moto.wafv2.models import GLOBAL_REGION, wafv2_backends
 from multidict import CIMultiDict
 from yarl import URL
 
-from lab import cloudfront, entries, firewall, http_apis, names, policies, settings
+from lab import cloudfront, entries, firewall, http_apis, metrics, names, policies, regions, settings
 from lab.cloudfront_functions import FunctionError, Headers, Request, Response, Worker, make_event, read_result
 from lab.moto_patches import cloudfront as cloudfront_patch
 from lab.reconcilers import load_balancers
@@ -44,8 +44,10 @@ TABLE_SECONDS = 0.5
 WHOLE = 256 * 1024
 """Bytes up to which a body is passed on in one piece; longer ones are streamed."""
 CONNECT_SECONDS = 5.0
-"""Seconds to wait for a connection inside the machine (CloudFront waits 10 on the internet)."""
+"""Seconds to wait for a connection inside the machine; CloudFront waits as its origin says."""
 READ_SECONDS = 60.0
+ATTEMPTS_METHODS = ("GET", "HEAD")
+"""Methods with which CloudFront asks an origin again that does not answer: "Response timeout"."""
 INVOCATIONS = 50
 """Requests of HTTP APIs that are worked on at the same time."""
 KEEP_ALIVE_SECONDS = 15.0
@@ -57,11 +59,33 @@ _log = logging.getLogger("lab.front_door")
 class Unreachable(Exception):  # noqa: N818 - not an error of the lab: an answer
     """The request cannot be carried out; status and text are what the viewer gets."""
 
-    def __init__(self, status: int, text: str) -> None:
-        """Take the status code and what is not reachable and why."""
+    def __init__(self, status: int, text: str, counts_as: int = HTTPStatus.SERVICE_UNAVAILABLE) -> None:
+        """Take the status code, what is not reachable and why, and as what an origin group counts it.
+
+        That is 503 for what cannot be connected to, 504 for what does not answer in time ("Optimize high availability
+        with CloudFront origin failover").
+        """
         super().__init__(text)
         self.status = status
         self.text = text
+        self.counts_as = counts_as
+
+
+class CutOff(Unreachable):
+    """Nothing is heard of the region."""
+
+    def __init__(self, region: str) -> None:
+        """Take the region."""
+        super().__init__(504, f"The region {region} is cut off: no packet comes in or out (`lab fault region`).")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a custom origin leads to: an API, or an address, in a region where that is known."""
+
+    region: str
+    api: entries.Entry | None = None
+    address: str = ""
 
 
 @dataclass
@@ -101,7 +125,8 @@ class FrontDoor:
         self._policies: dict[tuple[str, str], firewall.Policy] = {}
         self._table: list[entries.Entry] = []
         self._table_until = 0.0
-        self._origins: dict[tuple[str, int], str] = {}
+        self._origins: dict[tuple[str, int], Origin] = {}
+        self._resolved: dict[tuple[str, int], tuple[float, Origin]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="front_door", daemon=True)
         self._ready: threading.Event = threading.Event()
@@ -199,13 +224,24 @@ class FrontDoor:
                     await self._listen(*key)
             await asyncio.sleep(1)
 
-    def _origin_address(self, domain: str, port: int) -> str:
-        """Where an origin is, looked up anew when the table of entries is."""
-        self._entries()
-        address = self._origins.get((domain, port))
-        if address is None:
-            address = self._origins[domain, port] = _origin_address(domain, port)
-        return address
+    def _origin(self, domain: str, port: int) -> Origin:
+        """Where an origin is: looked up anew with the table of entries, of a name with a routing policy after its TTL.
+
+        Raises:
+            Unreachable: it leads nowhere, or its region is cut off.
+        """
+        table, key = self._entries(), (domain, port)
+        until, found = self._resolved.get(key, (0.0, None))
+        if found is None or time.monotonic() >= until:
+            found = self._origins.get(key)
+        if found is None:
+            found = self._origins[key] = _find_origin(table, domain, port)
+            if ttl := names.routing_ttl(domain):
+                # Minutes may be shorter here: `lab metrics`.
+                self._resolved[key] = (time.monotonic() + ttl * metrics.pace().period / 60, found)
+        if regions.is_cut(found.region):
+            raise CutOff(found.region)
+        return found
 
     # Routing -----------------------------------------------------------------------------------------------------
 
@@ -222,11 +258,13 @@ class FrontDoor:
             found = entries.choose(self._entries(), host)
             if isinstance(found, list):
                 return self._index(found, host)
+            if regions.is_cut(found.region):
+                raise CutOff(found.region)
             if found.kind == "distribution":
                 return await self._distribution(request, found, host)
             if found.kind == "address":
                 return await self._address(request, found, host)
-            if found.kind == "http_api":
+            if found.kind in ("http_api", "api_domain"):
                 return await self._http_api(request, found, host)
             return await self._load_balancer(request, found, host)
         except Unreachable as error:
@@ -290,13 +328,21 @@ class FrontDoor:
         """Send a request on as it is, as the network would."""
         headers = [("host", host), *_headers(request, without={"host"})]
         url = URL(f"http://{address}:{port}{request.raw_path}", encoded=True)
-        answer = await self._fetch(request, request.method, url, headers, what, READ_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
+        answer = await self._fetch(request, request.method, url, headers, what, timeout)
         return await _send(request, answer)
 
     async def _fetch(
-        self, request: web.BaseRequest | None, method: str, url: URL, headers: Headers, what: str, seconds: float
+        self,
+        request: web.BaseRequest | None,
+        method: str,
+        url: URL,
+        headers: Headers,
+        what: str,
+        timeout: aiohttp.ClientTimeout,
+        attempts: int = 1,
     ) -> Answer:
-        """Ask an origin.
+        """Ask an origin, so many times where it cannot be connected to or does not answer.
 
         Raises:
             Unreachable: it does not answer; the text says why.
@@ -306,23 +352,32 @@ class FrontDoor:
         if request is not None and request.body_exists:
             whole = request.content_length is not None and request.content_length <= WHOLE
             body = await request.read() if whole else request.content
-        try:
-            response = await self._session.request(
-                method,
-                url,
-                headers=CIMultiDict(headers),
-                data=body,
-                allow_redirects=False,
-                ssl=self._tls,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=seconds),
-            )
-        except aiohttp.ClientConnectorError as error:
-            reason = os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
-            raise Unreachable(502, f"Cannot connect to {what} at {url.host}:{url.port}: {reason}.") from error
-        except TimeoutError as error:
-            raise Unreachable(504, f"No answer from {what} at {url.host}:{url.port} in time.") from error
-        except aiohttp.ClientError as error:
-            raise Unreachable(502, f"{what} at {url.host}:{url.port} gave no proper answer: {error}.") from error
+        where = f"{what} at {url.host}:{url.port}"
+        while True:
+            attempts -= 1
+            try:
+                response = await self._session.request(
+                    method,
+                    url,
+                    headers=CIMultiDict(headers),
+                    data=body,
+                    allow_redirects=False,
+                    ssl=self._tls,
+                    timeout=timeout,
+                )
+                break
+            except aiohttp.ClientConnectorError as error:
+                if attempts <= 0:
+                    reason = os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
+                    raise Unreachable(502, f"Cannot connect to {where}: {reason}.") from error
+            except aiohttp.ConnectionTimeoutError as error:
+                if attempts <= 0:
+                    raise Unreachable(504, f"No connection to {where} in time.") from error
+            except TimeoutError as error:
+                if attempts <= 0 or method not in ATTEMPTS_METHODS:
+                    raise Unreachable(504, f"No answer from {where} in time.", 504) from error
+            except aiohttp.ClientError as error:
+                raise Unreachable(502, f"{where} gave no proper answer: {error}.", 502) from error
         kept = [(name, value) for name, value in response.headers.items() if name.lower() not in cloudfront.HOP_BY_HOP]
         answer = Answer(response.status, kept)
         length = response.content_length
@@ -332,7 +387,7 @@ class FrontDoor:
             try:
                 answer.body = await response.read()
             except (aiohttp.ClientError, TimeoutError) as error:
-                raise Unreachable(502, f"{what} broke its answer off.") from error
+                raise Unreachable(502, f"{what} broke its answer off.", 502) from error
         else:
             answer.stream = _chunks(response)
         return answer
@@ -344,13 +399,21 @@ class FrontDoor:
         domain = _viewer_host(entry, host)
         headers = [("host", domain), *_headers(request, without={"host"})]
         asked = http_apis.Request(request.method, path, query, headers, b"", request.remote or "", domain)
-        return await _send(request, await self._ask_api(entry.target, asked, request))
+        return await _send(request, await self._ask_api(entry, asked, request))
 
-    async def _ask_api(self, api: Any, asked: http_apis.Request, request: web.BaseRequest | None) -> Answer:
-        """Let an API answer; the body of the request is read here."""
-        if request is not None and request.body_exists:
-            asked = dataclasses.replace(asked, body=await _body(request))
-        answer = await self._loop.run_in_executor(self._invocations, http_apis.handle, api, asked)
+    async def _ask_api(self, entry: entries.Entry, asked: http_apis.Request, request: web.BaseRequest | None) -> Answer:
+        """Let an API answer, or the one that its custom domain is mapped to; the body of the request is read here."""
+        mine = entry.names if entry.kind == "http_api" else (entry.target.domain_name,)
+        api = entry.target if entry.kind == "http_api" else http_apis.mapped(entry.region, entry.target)
+        if api is None or entries.split_host(dict(asked.headers)["host"])[0] not in mine:
+            answer = http_apis.forbidden()
+        else:
+            if request is not None and request.body_exists:
+                asked = dataclasses.replace(asked, body=await _body(request))
+            answer = await self._loop.run_in_executor(self._invocations, http_apis.handle, api, asked)
+            if regions.is_cut(entry.region):
+                # It was done, perhaps, and nobody hears of it.
+                raise Unreachable(504, f"No answer from {asked.domain} in time: {entry.region} is cut off.", 504)
         return Answer(answer.status, answer.headers, answer.body)
 
     # CloudFront --------------------------------------------------------------------------------------------------
@@ -563,11 +626,44 @@ class _Visit:
         return found
 
     async def _from_origin(self, policy: Any, method: str) -> Answer:
+        """Ask the origin; of a group the second when the first fails, where the viewer only reads."""
         origins = {origin["Id"]: origin for origin in self.config["Origins"]["Items"]}
-        origin = origins[self.behavior["TargetOriginId"]]
-        if "CustomOriginConfig" in origin:
-            return await self._from_custom(origin, policy, method)
-        return _from_bucket(origin, f"{origin['OriginPath']}{self.request.uri}", method, self.distribution.arn)
+        group = cloudfront.origin_group(self.config, self.behavior["TargetOriginId"])
+        if self.request.origins:
+            group = cloudfront.OriginGroup(self.request.origins, self.request.failover)
+        if unknown := set(group.members) - origins.keys():
+            raise Unreachable(502, f"The function chose {sorted(unknown)[0]}, which is no origin of the distribution.")
+        *before, last = group.members
+        codes = group.codes if self.request.method in cloudfront.FAILOVER_METHODS else frozenset[int]()
+        for member in before:
+            try:
+                answer = await self._from_member(origins[member], policy, method)
+            except Unreachable as error:
+                if error.counts_as not in codes:
+                    raise
+                continue
+            if answer.status not in codes:
+                return answer
+            if answer.stream is not None:
+                # Its connection is free again when all is read.
+                async for _ in answer.stream:
+                    pass
+        return await self._from_member(origins[last], policy, method)
+
+    async def _from_member(self, origin: dict[str, Any], policy: Any, method: str) -> Answer:
+        """Ask one origin. What is in a region that is cut off is waited for as often and as long as the origin says."""
+        attempts = int(origin["ConnectionAttempts"])
+        while True:
+            attempts -= 1
+            try:
+                if "CustomOriginConfig" in origin:
+                    return await self._from_custom(origin, policy, method)
+                path = f"{origin['OriginPath']}{self.request.uri}"
+                return _from_bucket(origin, path, method, self.distribution.arn)
+            except CutOff:
+                await asyncio.sleep(int(origin["ConnectionTimeout"]))
+                if attempts <= 0:
+                    raise
 
     async def _from_custom(self, origin: dict[str, Any], policy: Any, method: str) -> Answer:
         custom = origin["CustomOriginConfig"]
@@ -579,10 +675,9 @@ class _Visit:
             "match-viewer": self.behavior["ViewerProtocolPolicy"] != "allow-all",
         }[custom["OriginProtocolPolicy"]]
         port = int(custom["HTTPSPort"] if secure else custom["HTTPPort"])
-        api = http_apis.find(domain)
-        if api is not None and not secure:
+        found = self.door._origin(domain, port)
+        if found.api is not None and not secure:
             raise Unreachable(502, f"The origin {domain} speaks HTTPS only.")
-        address = self.door._origin_address(domain, port) if api is None else ""
         requested = cloudfront.origin_request_policy(self.behavior)
         headers = cloudfront.origin_headers(
             self.request.headers, policy, requested, host=domain, viewer_host=self.viewer_host
@@ -603,14 +698,19 @@ class _Visit:
         query = self.request.query if policy.query or requested.query else ""
         path = f"{origin['OriginPath']}{self.request.uri}"
         body = self.raw if method not in {"GET", "HEAD"} else None
-        if api is not None:
+        if found.api is not None:
             asked = http_apis.Request(method, path, query, headers, b"", viewer, domain)
-            answer = await self.door._ask_api(api, asked, body)
+            answer = await self.door._ask_api(found.api, asked, body)
         else:
             whole = f"{path}{f'?{query}' if query else ''}"
-            url = URL(f"{'https' if secure else 'http'}://{address}:{port}{whole}", encoded=True)
-            seconds = float(custom["OriginReadTimeout"])
-            answer = await self.door._fetch(body, method, url, headers, f"origin {domain}", seconds)
+            url = URL(f"{'https' if secure else 'http'}://{found.address}:{port}{whole}", encoded=True)
+            timeout = aiohttp.ClientTimeout(
+                total=None,
+                sock_connect=float(origin["ConnectionTimeout"]),
+                sock_read=float(custom["OriginReadTimeout"]),
+            )
+            attempts = int(origin["ConnectionAttempts"])
+            answer = await self.door._fetch(body, method, url, headers, f"origin {domain}", timeout, attempts)
         if not (policy.cookies or requested.cookies):
             answer.headers = [pair for pair in answer.headers if pair[0].lower() != "set-cookie"]
         if policy.maximum > 0 and answer.stream is not None and _declared(answer) <= cloudfront.LARGEST_CACHED:
@@ -677,22 +777,28 @@ def _balancer_address(balancer: Any, port: int, *, cloudfront: bool) -> str:
     return address
 
 
-def _origin_address(domain: str, port: int) -> str:
-    """Address of a custom origin: a load balancer, or a name of the account.
+def _find_origin(table: list[entries.Entry], domain: str, port: int) -> Origin:
+    """Find a custom origin: an API, a load balancer, or a name of the account.
 
     Raises:
         Unreachable: it leads nowhere in the lab.
     """
+    entry = entries.choose(table, domain)
+    if isinstance(entry, entries.Entry) and entry.kind in ("http_api", "api_domain"):
+        return Origin(entry.region, api=entry)
     by_name = {names.normal(balancer.dns_name): balancer for balancer in load_balancers.load_balancers()}
-    found = names.addresses(domain)
-    if names.normal(domain) in by_name:
-        return _balancer_address(by_name[names.normal(domain)], port, cloudfront=True)
     by_address = {load_balancers.address(balancer): balancer for balancer in by_name.values()}
-    for address in found:
-        if address in by_address:
-            return _balancer_address(by_address[address], port, cloudfront=True)
+    for address in names.addresses(domain):
+        balancer = by_name.get(names.normal(domain)) or by_address.get(address)
+        if balancer is not None:
+            where = _balancer_address(balancer, port, cloudfront=True)
+            return Origin(balancer.arn.split(":")[3], address=where)
         if private := names.private_addresses(address):
-            return private[0]
+            region = next(interface.ec2_backend.region_name for interface in names.interfaces_of(address))
+            return Origin(region, address=private[0])
+    if balancer := by_name.get(names.normal(domain)):
+        # One without an address: why it has none.
+        return Origin("", address=_balancer_address(balancer, port, cloudfront=True))
     raise Unreachable(502, f"The origin {domain} is no name of this account, and the lab sends nothing outside.")
 
 
@@ -704,6 +810,8 @@ def _from_bucket(origin: dict[str, Any], path: str, method: str, arn: str) -> An
     if method not in {"GET", "HEAD"}:
         return _s3_error(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
     bucket = s3_backends[settings.ACCOUNT_ID]["aws"].buckets.get(name)
+    if bucket is not None and regions.is_cut(bucket.region_name):
+        raise CutOff(bucket.region_name)
     if bucket is None:
         return _s3_error(404, "NoSuchBucket", f"The specified bucket does not exist: {name}")
     controls = cloudfront_backends[settings.ACCOUNT_ID]["aws"].origin_access_controls

@@ -24,7 +24,7 @@ from moto.awslambda.exceptions import UnknownFunctionException
 from moto.awslambda.models import lambda_backends
 from moto.logs.models import logs_backends
 
-from lab import policies, served, settings
+from lab import policies, regions, served, settings
 from lab.cloudfront_functions import Headers
 from lab.moto_patches import awslambda
 
@@ -108,16 +108,32 @@ def all_apis() -> Iterator[tuple[str, Any]]:
 
 
 def names_of(region: str, api: Any) -> tuple[str, ...]:
-    """Host names that an API answers for: its own, unless that is off, and its custom domains."""
+    """Host names of an API itself: one, unless that is off."""
+    return () if api.disable_execute_api_endpoint else (f"{api.api_id}.execute-api.{region}.amazonaws.com",)
+
+
+def all_domains() -> Iterator[tuple[str, Any]]:
+    """Every custom domain name with its region; one name may be in several regions."""
+    for region, backend in list(apigatewayv2_backends[settings.ACCOUNT_ID].items()):
+        for domain in list(backend.domain_names.values()):
+            yield region, domain
+
+
+def regional_name(domain: Any) -> str:
+    """The name that records of a custom domain point to in its region."""
+    return str(domain.domain_name_configurations[0]["apiGatewayDomainName"])
+
+
+def mapped(region: str, domain: Any) -> Any | None:
+    """The API that a custom domain of a region is mapped to, as a whole."""
     backend = apigatewayv2_backends[settings.ACCOUNT_ID][region]
-    mapped = [each.domain_name.lower() for each in list(backend.api_mappings.values()) if each.api_id == api.api_id]
-    own = [] if api.disable_execute_api_endpoint else [f"{api.api_id}.execute-api.{region}.amazonaws.com"]
-    return (*own, *mapped)
+    mappings = [each for each in list(backend.api_mappings.values()) if each.domain_name == domain.domain_name]
+    return next((backend.apis.get(each.api_id) for each in mappings if not each.api_mapping_key), None)
 
 
-def find(domain: str) -> Any | None:
-    """The API that answers for a host name."""
-    return next((api for region, api in all_apis() if domain in names_of(region, api)), None)
+def forbidden() -> Answer:
+    """What API Gateway says at a host name that it does not know where it was asked."""
+    return _message(403, "Forbidden")
 
 
 def handle(api: Any, request: Request) -> Answer:
@@ -257,6 +273,8 @@ def _invoke(api: Any, route: Any, request: Request, request_id: str) -> Answer:
         return _message(500, "Internal Server Error", "the route has no function (the lab knows no other integration)")
     arn = str(integration.integration_uri)
     region = arn.split(":")[3]
+    if regions.is_cut(region):
+        return _message(503, "Service Unavailable", f"{region} is cut off, where the function is")
     backend = lambda_backends[settings.ACCOUNT_ID][region]
     try:
         function, alias = awslambda.chosen(backend, arn)

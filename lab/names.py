@@ -11,7 +11,7 @@ from moto.cloudfront.models import cloudfront_backends
 from moto.ec2.models import ec2_backends
 from moto.route53.models import route53_backends
 
-from lab import settings
+from lab import routing, settings
 from lab.moto_patches import servicediscovery
 from lab.moto_patches.route53 import find_records, owning_zone
 from lab.reconcilers import caches, databases, load_balancers
@@ -147,8 +147,7 @@ def _from_zone(backend: Any, name: str, kind: str) -> Answer:
             parent = parent.split(".", 1)[1]
             candidates = find_records(backend, f"*.{parent}")
     for wanted in (kind, "CNAME"):
-        # Of weighted, failover and latency records the lab answers the first.
-        rrset = next((each for each in candidates if each.type == wanted), None)
+        rrset = routing.choose([each for each in candidates if each.type == wanted])
         if rrset is None:
             continue
         if rrset.alias_target:
@@ -157,6 +156,12 @@ def _from_zone(backend: Any, name: str, kind: str) -> Answer:
         values = rrset.records if wanted != "CNAME" else rrset.records[:1]
         return Answer(tuple(Record(name, wanted, ttl, value) for value in values), exists=True)
     return Answer((), exists=bool(candidates))
+
+
+def routing_ttl(name: str) -> int:
+    """Seconds for which resolvers keep the answer for a name whose records have a routing policy; 0 for all others."""
+    found = find_records(route53_backends[settings.ACCOUNT_ID]["aws"], name, private=False)
+    return max((int(each.ttl or TTL) for each in found if each.set_identifier), default=0)
 
 
 def _alias(rrset: Any, kind: str) -> Answer:

@@ -25,7 +25,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.wafv2.models import GLOBAL_REGION, wafv2_backends
 
-from lab import cloudfront_functions, cloudfront_policies
+from lab import cloudfront, cloudfront_functions, cloudfront_policies
 
 FUNCTION_SIZE = 10 * 1024
 """Bytes a function's code may have:
@@ -117,6 +117,16 @@ def _complete_origin(origin: dict[str, Any]) -> dict[str, Any]:
     return complete
 
 
+def _complete_group(group: dict[str, Any]) -> dict[str, Any]:
+    codes = _counted(group["FailoverCriteria"].get("StatusCodes"))
+    return {
+        "SelectionCriteria": "default",
+        **group,
+        "FailoverCriteria": {"StatusCodes": {**codes, "Items": [int(code) for code in codes.get("Items", [])]}},
+        "Members": _counted(group["Members"]),
+    }
+
+
 def complete(config: dict[str, Any]) -> Configuration:
     """Add what CloudFront adds to a configuration, in the order-free shape that it gives back."""
     done = Configuration(
@@ -136,6 +146,8 @@ def complete(config: dict[str, Any]) -> Configuration:
     for name in ("Aliases", "OriginGroups", "CustomErrorResponses", "CacheBehaviors", "Origins"):
         done[name] = _counted(done.get(name))
     done["Origins"]["Items"] = [_complete_origin(origin) for origin in done["Origins"].get("Items", [])]
+    if done["OriginGroups"]["Quantity"]:
+        done["OriginGroups"]["Items"] = [_complete_group(group) for group in done["OriginGroups"]["Items"]]
     done["DefaultCacheBehavior"] = _complete_behavior(done["DefaultCacheBehavior"])
     if done["CacheBehaviors"]["Quantity"]:
         done["CacheBehaviors"]["Items"] = [_complete_behavior(each) for each in done["CacheBehaviors"]["Items"]]
@@ -195,8 +207,16 @@ def _check(backend: Any, config: Configuration, own_id: str | None) -> None:
             "response headers policy",
         ),
     )
+    groups = _check_groups(config, origins)
     for behavior in behaviors(config):
-        if behavior["TargetOriginId"] not in origins:
+        writing = set(behavior["AllowedMethods"]["Items"]) - cloudfront.FAILOVER_METHODS
+        if behavior["TargetOriginId"] in groups and writing:
+            raise CloudFrontException(
+                "InvalidArgument",
+                "The parameter AllowedMethods cannot include POST, PUT, PATCH, or DELETE for a cached behavior "
+                "associated with an origin group.",
+            )
+        if behavior["TargetOriginId"] not in origins | groups:
             raise CloudFrontException("NoSuchOrigin", "One or more of your origins or origin groups do not exist.")
         for field, known, code, words in policies:
             if behavior.get(field) and behavior[field] not in known:
@@ -215,6 +235,27 @@ def _check(backend: Any, config: Configuration, own_id: str | None) -> None:
             "InvalidWebACLId", f"The web ACL {acl} does not exist, or is not one of scope CLOUDFRONT."
         )
     _check_aliases(backend, config, own_id)
+
+
+def _check_groups(config: Configuration, origins: set[str]) -> set[str]:
+    """Refuse origin groups that CloudFront refuses, and return the ids of all.
+
+    https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_OriginGroup.html
+    """
+    found = set[str]()
+    for group in config["OriginGroups"].get("Items", []):
+        members = [member["OriginId"] for member in group["Members"].get("Items", [])]
+        codes = group["FailoverCriteria"]["StatusCodes"]["Items"]
+        if not set(members) <= origins:
+            raise CloudFrontException("NoSuchOrigin", "One or more of your origins or origin groups do not exist.")
+        if len(set(members)) != cloudfront.GROUP_MEMBERS or len(members) != cloudfront.GROUP_MEMBERS:
+            raise CloudFrontException("InvalidArgument", "An origin group has exactly two different members.")
+        if not codes or set(codes) - cloudfront.FAILOVER_CODES:
+            raise CloudFrontException("InvalidArgument", f"These are no status codes to fail over at: {codes}")
+        if group["Id"] in origins | found:
+            raise CloudFrontException("InvalidArgument", f"The id {group['Id']} is used twice.")
+        found.add(group["Id"])
+    return found
 
 
 def _check_aliases(backend: Any, config: Configuration, own_id: str | None) -> None:

@@ -26,6 +26,9 @@ from moto.dynamodb.models import DynamoDBBackend, Table, dynamodb_backends
 from moto.dynamodb.models.table import StreamShard
 from moto.dynamodb.responses import DynamoHandler
 
+from lab import regions
+
+NEVER = (0.0, "")
 VERSION = "2019.11.21"
 STREAM = "NEW_AND_OLD_IMAGES"
 
@@ -45,7 +48,8 @@ _delivery = threading.local()
 class Change:
     """A write that has yet to reach another region."""
 
-    written: float
+    written: tuple[float, str]
+    """When and in which region: of two at one moment the same one wins everywhere."""
     key: tuple[Any, Any]
     attributes: dict[str, Any] | None
     """The whole item; None when it was deleted."""
@@ -57,7 +61,7 @@ class GlobalTable:
 
     tables: dict[str, Any]
     waiting: dict[str, deque[Change]] = field(default_factory=dict)
-    written: dict[str, dict[tuple[Any, Any], float]] = field(default_factory=dict)
+    written: dict[str, dict[tuple[Any, Any], tuple[float, str]]] = field(default_factory=dict)
     """When each item that a region has was written, wherever that was."""
 
     def note(self, region: str, change: Change) -> None:
@@ -70,17 +74,23 @@ class GlobalTable:
     def deliver(self, region: str) -> int:
         """Bring to a region what waits for it, and return how many writes that were.
 
-        Whatever that region wrote later stays: the last writer wins, item by item.
+        Whatever that region wrote later stays: the last writer wins, item by item. While a region is cut off nothing
+        comes to it or from it.
         """
+        if regions.is_cut(region):
+            return 0
         with _alone:
             table, seen = self.tables[region], self.written.setdefault(region, {})
-            waiting, delivered = self.waiting.get(region, deque()), 0
+            waiting, delivered, kept = self.waiting.get(region, deque()), 0, deque[Change]()
             _delivery.under_way = True
             try:
                 while waiting:
                     change = waiting.popleft()
+                    if regions.is_cut(change.written[1]):
+                        kept.append(change)
+                        continue
                     delivered += 1
-                    if change.written < seen.get(change.key, 0.0):
+                    if change.written < seen.get(change.key, NEVER):
                         continue
                     seen[change.key] = change.written
                     if change.attributes is None:
@@ -89,14 +99,15 @@ class GlobalTable:
                         table.put_item(change.attributes, overwrite=True)
             finally:
                 _delivery.under_way = False
+                waiting.extend(kept)
             return delivered
 
 
 def global_tables() -> list[GlobalTable]:
     """Every table that has replicas, once."""
     found: dict[int, GlobalTable] = {}
-    for regions in list(dynamodb_backends.values()):
-        for backend in list(regions.values()):
+    for of_account in list(dynamodb_backends.values()):
+        for backend in list(of_account.values()):
             for table in list(backend.tables.values()):
                 if group := vars(table).get("global_table"):
                     found[id(group)] = group
@@ -111,7 +122,8 @@ def add(shard: Any, old: Any, new: Any) -> None:
         return
     item = new or old
     attributes = new.to_json()["Attributes"] if new is not None else None
-    group.note(shard.table.region_name, Change(time.time(), (item.hash_key, item.range_key), attributes))
+    region = shard.table.region_name
+    group.note(region, Change((time.time(), region), (item.hash_key, item.range_key), attributes))
 
 
 def describe(table: Any, base_key: str = "TableDescription") -> dict[str, Any]:
@@ -168,7 +180,9 @@ def _create_replica(table: Any, region: str) -> None:
     replica.global_table, group.tables[region] = group, replica
     seen = group.written.get(table.region_name, {})
     keyed = [((item.hash_key, item.range_key), item) for item in list(table.all_items())]
-    group.waiting[region] = deque(Change(seen.get(key, 0.0), key, item.to_json()["Attributes"]) for key, item in keyed)
+    group.waiting[region] = deque(
+        Change(seen.get(key, (0.0, table.region_name)), key, item.to_json()["Attributes"]) for key, item in keyed
+    )
     group.deliver(region)
 
 

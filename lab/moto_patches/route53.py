@@ -5,6 +5,7 @@ Gaps closed:
 - moto keeps a journal of changes and compares with that: a record deleted twice, or created again after its deletion,
   is misjudged; DELETE takes other values than the record has.
 - Hosted zones and health checks are missing in the tagging API; a deleted zone's tags stay.
+- GetHealthCheckStatus says what the lab's checks were answered, not always that all is well.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
+from moto.core.responses import ActionResult
 from moto.route53 import models
 from moto.route53.exceptions import InvalidActionValue, Route53ClientError
+from moto.route53.responses import Route53
 from moto.route53.utils import validate_domain_name
+
+from lab import health
 
 
 def find_records(backend: Any, name: str, kind: str | None = None, *, private: bool | None = None) -> list[Any]:
@@ -141,6 +146,14 @@ def apply() -> None:
         for key in tag_keys:
             self.resource_tags[arn.rsplit("/", 1)[1]].pop(key, None)
 
+    def get_health_check_status(response: Any) -> ActionResult:
+        check = response.backend.get_health_check(response._get_param("HealthCheckId"))
+        found = health.finding(check.id)
+        report = {"Status": found.said, "CheckedTime": found.at}
+        seen = [{"Region": "us-east-1", "StatusReport": report}] if found.said else []
+        return ActionResult({"HealthCheckObservations": seen})
+
+    Route53.get_health_check_status = get_health_check_status
     models.Route53Backend.change_resource_record_sets = change_resource_record_sets
     models.Route53Backend.delete_hosted_zone = delete_hosted_zone
     # The tagging API asks each backend class whether it is a TaggableResourcesMixin.

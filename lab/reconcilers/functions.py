@@ -18,7 +18,7 @@ from moto.awslambda.models import lambda_backends
 from moto.sqs.exceptions import QueueDoesNotExist, ReceiptHandleIsInvalid
 from moto.sqs.models import sqs_backends
 
-from lab import settings
+from lab import regions, settings
 from lab.functions import Functions, identity
 from lab.moto_patches import awslambda
 from lab.reconcilers.base import Reconciler
@@ -105,7 +105,10 @@ class Poller(threading.Thread):
             self._free.acquire()
             batch: list[Any] = []
             try:
-                batch = self._gather()
+                if regions.is_cut(self._mapping.region):
+                    self._closing.wait(POLL_SECONDS)
+                else:
+                    batch = self._gather()
             except QueueDoesNotExist:
                 # It may come back under its name.
                 self._closing.wait(POLL_SECONDS)
@@ -145,6 +148,9 @@ class Poller(threading.Thread):
             if function is None:
                 return
             outcome = self._owner.functions.invoke(function, event_of(batch, self._mapping.event_source_arn))
+            if regions.is_cut(self._mapping.region):
+                # Nothing is deleted: they are delivered again when the region is back.
+                return
             ids = {message.id for message in batch}
             reports = "ReportBatchItemFailures" in (self._mapping.function_response_types or [])
             failed = ids if outcome.error else failures(outcome.answer, ids, reports)

@@ -5,7 +5,6 @@ Under AWS's names: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitorin
 
 from __future__ import annotations
 
-import http.client
 import time
 from collections.abc import Hashable, Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from moto.rds.models import rds_backends
 from moto.route53.models import route53_backends
 from moto.sqs.models import sqs_backends
 
-from lab import data_metrics, haproxy, metrics, podman, served, settings
+from lab import data_metrics, haproxy, health, metrics, podman, served, settings
 from lab.moto_patches import elasticache
 from lab.reconcilers import caches, databases, load_balancers
 from lab.reconcilers.base import Reconciler
@@ -28,8 +27,6 @@ SAMPLES = 6
 """Values that make a datapoint of one (the lab's) minute."""
 SMALL_CPUS = 2
 """Cores of db.t3, db.t4g and cache.t3 classes, micro to large."""
-HEALTH_SECONDS = 4
-"""How long a health check waits: "How Amazon Route 53 determines whether a health check is healthy"."""
 POSTGRES = f":{5432:04X}"
 ESTABLISHED = "01"
 GROUP_TAG = "aws:autoscaling:groupName"
@@ -52,18 +49,6 @@ def connections(table: str) -> int:
     """Count the clients of PostgreSQL in what Linux shows as /proc/<pid>/net/tcp."""
     rows = (line.split() for line in table.splitlines()[1:])
     return sum(row[1].endswith(POSTGRES) and row[3] == ESTABLISHED for row in rows)
-
-
-def answers(domain: str, path: str) -> bool:
-    """Say whether a domain is healthy in Route 53's eyes: the front door answers for it in time, and no error."""
-    connection = http.client.HTTPConnection(settings.LOOPBACK, settings.FRONT_DOOR_PORT, timeout=HEALTH_SECONDS)
-    try:
-        connection.request("GET", path, headers={"Host": domain, "User-Agent": "Amazon-Route53-Health-Check-Service"})
-        return 200 <= connection.getresponse().status < 400
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 class Measurements(Reconciler):
@@ -212,10 +197,9 @@ class Measurements(Reconciler):
 
     def _domains(self, _pace: metrics.Pace) -> Iterator[tuple[str, str, str, float, dict[str, str]]]:
         for check in list(route53_backends[settings.ACCOUNT_ID]["aws"].health_checks.values()):
-            if check.fqdn and not check.disabled:
-                healthy = answers(check.fqdn, check.resource_path or "/")
-                # Wherever the endpoint is, Route 53 tells in this region.
-                yield "us-east-1", "AWS/Route53", "HealthCheckStatus", int(healthy), {"HealthCheckId": check.id}
+            healthy, named = float(health.is_healthy(check.id)), {"HealthCheckId": check.id}
+            # Wherever the endpoint is, Route 53 tells in this region.
+            yield "us-east-1", "AWS/Route53", "HealthCheckStatus", healthy, named
 
     def _clients(self, container: str) -> int | None:
         """Clients of a database, counted in its network; None while it does not run."""

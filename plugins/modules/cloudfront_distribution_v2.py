@@ -46,11 +46,43 @@ options:
         default: https-only
       read_timeout: {description: Seconds to wait for an answer., type: int, default: 30}
       keepalive_timeout: {description: Seconds an idle connection is kept., type: int, default: 5}
+      connection_attempts:
+        description:
+          - How often CloudFront tries to connect, 1 to 3.
+          - It is also how often it asks an origin that does not answer, for C(GET) and C(HEAD) alone.
+        type: int
+        default: 3
+      connection_timeout: {description: "Seconds to wait for a connection each time, 1 to 10.", type: int, default: 10}
+  origin_groups:
+    description:
+      - Pairs of origins of which the second is asked when the first fails. A behaviour names a group where it would
+        name an origin.
+      - Only C(GET), C(HEAD) and C(OPTIONS) fail over, and CloudFront refuses a group in a behaviour that allows any
+        other method. So writes cannot go by way of a group at all; for them the name of the origin itself has to lead
+        elsewhere (Route 53), or a function chooses groups for the reading requests of a behaviour without one
+        (C(createRequestOriginGroup)).
+      - The first origin is asked on every request, also while it fails. How long a viewer waits then is the first
+        origin's I(connection_attempts) times its I(connection_timeout), 30 seconds unless told otherwise.
+      - U(https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/high_availability_origin_failover.html)
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      id: {description: Name of the group in this distribution; no origin has it., type: str, required: true}
+      origin_ids: {description: The first origin and the second., type: list, elements: str, required: true}
+      status_codes:
+        description:
+          - Answers of the first origin that the second is asked after, of 400, 403, 404, 416, 429, 500, 502, 503, 504.
+          - 503 stands also for an origin that cannot be connected to, and 504 for one that does not answer in time.
+            Without them CloudFront does not fail over then.
+        type: list
+        elements: int
+        default: [500, 502, 503, 504]
   default_behavior:
     description: What happens to a request that no other behaviour matches. Needed for I(state=present).
     type: dict
     suboptions: &behavior
-      origin_id: {description: The origin that answers., type: str, required: true}
+      origin_id: {description: The origin or the group of origins that answers., type: str, required: true}
       cache_policy_id: {description: Managed or own cache policy., type: str, required: true}
       origin_request_policy_id: {description: What is sent on to the origin., type: str, default: ""}
       response_headers_policy_id: {description: Headers added to answers., type: str, default: ""}
@@ -134,6 +166,21 @@ EXAMPLES = r"""
         allowed_methods: [GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE]
     tags: {"vahana:app": cars, "vahana:env": prod}
 
+- name: Serve a bucket that is in two regions
+  cloudfront_distribution_v2:
+    name: cars-prod
+    origins:
+      - id: home
+        domain_name: cars.s3.us-east-1.amazonaws.com
+        origin_access_control_id: E1AAAAAAAAAAAA
+        connection_attempts: 1
+        connection_timeout: 3
+      - {id: abroad, domain_name: cars-2.s3.eu-west-1.amazonaws.com, origin_access_control_id: E1AAAAAAAAAAAA}
+    origin_groups:
+      - {id: frontend, origin_ids: [home, abroad]}
+    default_behavior: {origin_id: frontend, cache_policy_id: 658327ea-f89d-4fab-a63d-7e88639e58f6}
+    tags: {"vahana:app": cars, "vahana:env": prod}
+
 - name: Take it away
   cloudfront_distribution_v2:
     name: cars-prod
@@ -174,6 +221,11 @@ HOSTED_ZONE_ID = "Z2FDTNDATAQYW2"
 """The Route 53 zone of cloudfront.net names: the same for every distribution (Route 53 API, AliasTarget)."""
 
 
+GROUP_MEMBERS = 2
+FAILOVER_METHODS = {"GET", "HEAD", "OPTIONS"}
+FAILOVER_CODES = {400, 403, 404, 416, 429, 500, 502, 503, 504}
+
+
 def items(values: list[Any]) -> dict[str, Any]:
     """Write a list the way the CloudFront API does: with its length, and without Items when empty."""
     return {"Quantity": len(values), "Items": values} if values else {"Quantity": 0}
@@ -186,8 +238,8 @@ def origin_config(origin: Mapping[str, Any]) -> dict[str, Any]:
         "DomainName": origin["domain_name"],
         "OriginPath": "",
         "CustomHeaders": items([]),
-        "ConnectionAttempts": 3,
-        "ConnectionTimeout": 10,
+        "ConnectionAttempts": origin["connection_attempts"],
+        "ConnectionTimeout": origin["connection_timeout"],
         "OriginShield": {"Enabled": False},
         "OriginAccessControlId": origin["origin_access_control_id"] or "",
     }
@@ -203,6 +255,39 @@ def origin_config(origin: Mapping[str, Any]) -> dict[str, Any]:
             "OriginKeepaliveTimeout": origin["keepalive_timeout"],
         }
     return config
+
+
+def group_config(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate one of the option origin_groups."""
+    return {
+        "Id": group["id"],
+        "FailoverCriteria": {"StatusCodes": items(group["status_codes"])},
+        "Members": items([{"OriginId": origin} for origin in group["origin_ids"]]),
+    }
+
+
+def check_origins(params: Mapping[str, Any]) -> None:
+    """Refuse what CloudFront would, in check mode too. Raises ``ValueError``."""
+    origins = {origin["id"] for origin in params["origins"]}
+    for origin in params["origins"]:
+        if not 1 <= origin["connection_attempts"] <= 3 or not 1 <= origin["connection_timeout"] <= 10:
+            raise ValueError(f"origin {origin['id']}: connection_attempts are 1 to 3, connection_timeout is 1 to 10")
+    for group in params["origin_groups"]:
+        if len(set(group["origin_ids"])) != GROUP_MEMBERS or not set(group["origin_ids"]) <= origins:
+            raise ValueError(f"origin group {group['id']}: origin_ids are two different ones of origins")
+        if group["id"] in origins:
+            raise ValueError(f"origin group {group['id']} has the name of an origin")
+        if wrong := sorted(set(group["status_codes"]) - FAILOVER_CODES) or not group["status_codes"]:
+            raise ValueError(f"origin group {group['id']}: status_codes are of {sorted(FAILOVER_CODES)}, not {wrong}")
+    groups = {group["id"] for group in params["origin_groups"]}
+    for behavior in [params["default_behavior"], *params["behaviors"]]:
+        if behavior["origin_id"] not in origins | groups:
+            raise ValueError(f"there is no origin or origin group {behavior['origin_id']}")
+        if behavior["origin_id"] in groups and (writing := set(behavior["allowed_methods"]) - FAILOVER_METHODS):
+            raise ValueError(
+                f"the behaviour for {behavior.get('path_pattern', 'everything else')} allows "
+                f"{', '.join(sorted(writing))}, which CloudFront refuses for origin group {behavior['origin_id']}"
+            )
 
 
 def behavior_config(behavior: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,6 +337,7 @@ def wanted_config(params: Mapping[str, Any]) -> dict[str, Any]:
         "Aliases": items(params["aliases"]),
         "DefaultRootObject": params["default_root_object"],
         "Origins": items([origin_config(origin) for origin in params["origins"]]),
+        "OriginGroups": items([group_config(group) for group in params["origin_groups"]]),
         "DefaultCacheBehavior": behavior_config(params["default_behavior"]),
         "CacheBehaviors": items([behavior_config(behavior) for behavior in params["behaviors"]]),
         "ViewerCertificate": certificate,
@@ -263,12 +349,12 @@ def wanted_config(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def canonical(value: Any) -> Any:
-    """Sort what has no order in CloudFront: names, methods, protocols, origins. Behaviours keep theirs."""
+    """Sort what has no order in CloudFront: names, codes, origins. Behaviours and members of groups keep theirs."""
     if isinstance(value, Mapping):
         return {key: canonical(item) for key, item in value.items()}
     if isinstance(value, list):
         values = [canonical(item) for item in value]
-        if all(isinstance(item, str) for item in values):
+        if all(isinstance(item, (str, int)) for item in values):
             return sorted(values)
         if all(isinstance(item, dict) and "Id" in item for item in values):
             return sorted(values, key=lambda item: str(item["Id"]))
@@ -311,6 +397,7 @@ def describe(distribution: Mapping[str, Any]) -> dict[str, Any]:
 
 def ensure_present(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     """Create the distribution, or change the fields that differ."""
+    check_origins(module.params)
     wanted = wanted_config(module.params)
     found = find(module, client)
     if found is None:
@@ -393,11 +480,19 @@ def main() -> None:
         },
         "read_timeout": {"type": "int", "default": 30},
         "keepalive_timeout": {"type": "int", "default": 5},
+        "connection_attempts": {"type": "int", "default": 3},
+        "connection_timeout": {"type": "int", "default": 10},
+    }
+    group: dict[str, Any] = {
+        "id": {"type": "str", "required": True},
+        "origin_ids": {"type": "list", "elements": "str", "required": True},
+        "status_codes": {"type": "list", "elements": "int", "default": [500, 502, 503, 504]},
     }
     module = AnsibleAWSModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "origins": {"type": "list", "elements": "dict", "options": origin},
+            "origin_groups": {"type": "list", "elements": "dict", "default": [], "options": group},
             "default_behavior": {"type": "dict", "options": behavior},
             "behaviors": {
                 "type": "list",

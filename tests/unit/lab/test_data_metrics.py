@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from moto.cloudwatch.models import cloudwatch_backends
+from moto.route53.models import route53_backends
 
-from lab import data_metrics, settings
+from lab import data_metrics, health, settings
 from lab.moto_patches import elasticache
 from lab.reconcilers import caches, databases, measurements
 
@@ -159,43 +158,14 @@ def test_what_does_not_run_reports_nothing(data: None, monkeypatch: pytest.Monke
         assert values(name) == {}
 
 
-class Door(BaseHTTPRequestHandler):
-    """A front door that serves one domain, whose page /old leads elsewhere."""
-
-    def do_GET(self) -> None:
-        code = 404 if self.headers["Host"] != "cars.example.com" else 302 if self.path == "/old" else 200
-        self.send_response(code if self.path != "/ill" else 503)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-def test_a_domain_that_answers_is_healthy(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = ThreadingHTTPServer((settings.LOOPBACK, 0), Door)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(settings, "FRONT_DOOR_PORT", server.server_port)
-    made = {}
-    for domain, path in (
-        ("cars.example.com", "/"),
-        ("cars.example.com", "/old"),
-        ("cars.example.com", "/ill"),
-        ("x.org", "/"),
-    ):
-        config = {"Type": "HTTPS", "Port": 443, "FullyQualifiedDomainName": domain, "ResourcePath": path}
-        answer = client("route53").create_health_check(CallerReference=domain + path, HealthCheckConfig=config)
-        made[domain, path] = answer["HealthCheck"]["Id"]
-    try:
-        measurements.Measurements().reconcile()
-    finally:
-        server.shutdown()
-        server.server_close()
-    found = values("HealthCheckStatus")
-    assert {asked: found[(identifier,)] for asked, identifier in made.items()} == {
-        ("cars.example.com", "/"): 1,
-        ("cars.example.com", "/old"): 1,
-        ("cars.example.com", "/ill"): 0,
-        ("x.org", "/"): 0,
-    }
-    assert not measurements.answers("cars.example.com", "/"), "nothing listens any more"
+def test_what_health_checks_have_found_is_a_metric(client: Any) -> None:
+    config = {"Type": "HTTPS", "Port": 443, "FullyQualifiedDomainName": "cars.example.com", "ResourcePath": "/"}
+    made = [
+        client("route53").create_health_check(CallerReference=name, HealthCheckConfig=config)["HealthCheck"]["Id"]
+        for name in ("well", "ill")
+    ]
+    checks = route53_backends[settings.ACCOUNT_ID]["aws"].health_checks
+    for _ in range(3):
+        health.note(checks[made[1]], passed=False, said="Failure")
+    measurements.Measurements().reconcile()
+    assert values("HealthCheckStatus") == {(made[0],): 1.0, (made[1],): 0.0}

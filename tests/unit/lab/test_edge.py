@@ -172,6 +172,20 @@ class TestFunctions:
         assert "process is not defined" in str(sealed)
         assert isinstance(after, Request)
 
+    def test_a_function_chooses_origins(self) -> None:
+        head = "import cf from 'cloudfront';\n"
+        group = "{ originIds: [{ originId: 'a' }, { originId: 'b' }], failoverCriteria: { statusCodes: [503, 504] } }"
+        both, one, none, wrong = self.run(
+            f"{head}function handler(event) {{ cf.createRequestOriginGroup({group}); return event.request; }}",
+            f"{head}function handler(event) {{ cf.selectRequestOriginById('b'); return event.request; }}",
+            f"{head}function handler(event) {{ return event.request; }}",
+            f"{head}function handler(event) {{ cf.createRequestOriginGroup({{ originIds: ['a'] }}); }}",
+        )
+        assert isinstance(both, Request) and isinstance(one, Request) and isinstance(none, Request)
+        assert (both.origins, both.failover) == (("a", "b"), frozenset({503, 504}))
+        assert (one.origins, one.failover, none.origins) == (("b",), frozenset(), ())
+        assert "originIds must have two origins" in str(wrong)
+
     def test_a_uri_without_its_slash_is_an_error(self) -> None:
         (result,) = self.run("function handler(event) { event.request.uri = 'index.html'; return event.request; }")
         assert "slash" in str(result)

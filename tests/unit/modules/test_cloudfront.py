@@ -167,6 +167,66 @@ def test_aliases_need_a_certificate(distribution: Run) -> None:
     assert "certificate_arn" in refused["msg"]
 
 
+READING = {"origin_id": "both", "cache_policy_id": CACHING_OPTIMIZED, "allowed_methods": ["GET", "HEAD", "OPTIONS"]}
+
+
+def groups(*members: str, codes: list[int] | None = None) -> dict[str, Any]:
+    """Options of a distribution whose first behaviour has a group of origins."""
+    names = members or ("backend", "frontend")
+    return {
+        "origin_groups": [{"id": "both", "origin_ids": list(names), **({"status_codes": codes} if codes else {})}],
+        "default_behavior": READING,
+    }
+
+
+def test_a_group_of_origins_is_made_changed_and_removed(distribution: Run) -> None:
+    made = distribution()
+    planned, done = distribution(check=True, **groups()), distribution(**groups())
+    assert planned["changed"] and planned["diff"] == done["diff"]
+    config = config_of(made["id"])
+    [group] = config["OriginGroups"]["Items"]
+    assert [member["OriginId"] for member in group["Members"]["Items"]] == ["backend", "frontend"]
+    assert group["FailoverCriteria"]["StatusCodes"]["Items"] == [500, 502, 503, 504]
+    assert config["DefaultCacheBehavior"]["TargetOriginId"] == "both"
+    # Codes have no order, members have.
+    assert not distribution(**groups(codes=[504, 503, 502, 500]))["changed"]
+    assert distribution(**groups("frontend", "backend"))["changed"]
+    assert distribution()["changed"] and config_of(made["id"])["OriginGroups"]["Quantity"] == 0
+    assert not distribution()["changed"]
+
+
+def test_how_an_origin_is_connected_to(distribution: Run) -> None:
+    made = distribution()
+    origin = {"id": "frontend", "domain_name": "cars.example.com", "connection_attempts": 1, "connection_timeout": 3}
+    assert distribution(origins=[origin], behaviors=[])["changed"]
+    assert not distribution(origins=[origin], behaviors=[])["changed"]
+    [found] = config_of(made["id"])["Origins"]["Items"]
+    assert (found["ConnectionAttempts"], found["ConnectionTimeout"]) == (1, 3)
+    refused = distribution(origins=[{**origin, "connection_timeout": 11}], behaviors=[], check=True)
+    assert "connection_timeout is 1 to 10" in refused["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (groups("backend", "backend"), "two different ones"),
+        (groups("backend", "elsewhere"), "two different ones"),
+        (groups(codes=[404, 200]), "not [200]"),
+        (
+            {**groups(), "default_behavior": {**READING, "origin_id": "elsewhere"}},
+            "no origin or origin group else",
+        ),
+        (
+            {**groups(), "default_behavior": {**READING, "allowed_methods": ["GET", "HEAD", "POST"]}},
+            "everything else allows POST, which CloudFront refuses for origin group both",
+        ),
+    ],
+)
+def test_a_plan_refuses_what_cloudfront_would(distribution: Run, options: dict[str, Any], message: str) -> None:
+    refused = distribution(check=True, **options)
+    assert refused["failed"] and message in refused["msg"]
+
+
 def test_order_matters_only_where_cloudfront_says() -> None:
     wanted = {"Methods": ["HEAD", "GET"], "Origins": [{"Id": "b"}, {"Id": "a"}], "Behaviors": [{"P": "b"}, {"P": "a"}]}
     assert cloudfront_distribution_v2.canonical(wanted) == {
