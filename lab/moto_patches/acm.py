@@ -14,6 +14,7 @@ import hashlib
 from typing import Any
 
 from moto.acm import models
+from moto.apigatewayv2.models import apigatewayv2_backends
 from moto.cloudfront.models import cloudfront_backends
 from moto.core.exceptions import ServiceException
 from moto.elbv2.models import elbv2_backends
@@ -58,12 +59,18 @@ def domains(certificate: Any) -> list[str]:
 
 
 def users(account_id: str, arn: str) -> list[str]:
-    """ARNs of the load balancers and distributions that present a certificate."""
+    """ARNs of the load balancers, distributions and API Gateway's domain names that present a certificate."""
     found = [
         balancer.arn
         for backend in list(elbv2_backends[account_id].values())
         for balancer in list(backend.load_balancers.values())
         if any(arn in listener.certificates for listener in list(balancer.listeners.values()))
+    ]
+    found += [
+        domain.domain_name_arn
+        for api_gateway in list(apigatewayv2_backends[account_id].values())
+        for domain in list(api_gateway.domain_names.values())
+        if any(each.get("certificateArn") == arn for each in domain.domain_name_configurations)
     ]
     distributions = list(cloudfront_backends[account_id]["aws"].distributions.values())
     return found + [
