@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 import urllib.error
@@ -167,9 +168,8 @@ def started(reconciler: tasks.Tasks, task: ecs.Task) -> None:
 def test_a_container_is_as_its_definition_says(
     account_with_roles: Account, machine: Machine, reconciler: tasks.Tasks, client: Client
 ) -> None:
-    arn = client("secretsmanager").create_secret(Name="trial", SecretString='{"key": "two\\nlines", "number": 5}')[
-        "ARN"
-    ]
+    value = json.dumps({"key": "two\nlines", "number": 5})
+    arn = client("secretsmanager").create_secret(Name="trial", SecretString=value)["ARN"]
     client("ssm").put_parameter(Name="/trial/url", Value="postgres://", Type="SecureString")
     task = account_with_roles.run(
         {"containerOverrides": [{"name": "web", "environment": [{"name": "MODE", "value": "b"}]}]},
@@ -242,8 +242,6 @@ def test_what_keeps_a_task_from_starting(
     task = account_with_roles.run(**container)
     rounds(reconciler, lambda: task.last_status == "STOPPED")
     assert task.stop_code == "TaskFailedToStart"
-    import re
-
     assert re.search(reason, task.stopped_reason), task.stopped_reason
     assert machine.running == {}
     found = client("ec2").describe_network_interfaces()["NetworkInterfaces"]
@@ -253,7 +251,9 @@ def test_what_keeps_a_task_from_starting(
 def test_a_role_must_trust_tasks(
     account_with_roles: Account, machine: Machine, reconciler: tasks.Tasks, client: Client
 ) -> None:
-    client("iam").update_assume_role_policy(RoleName="own", PolicyDocument='{"Statement": []}')
+    statement = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    other = {"Version": "2012-10-17", "Statement": [statement]}
+    client("iam").update_assume_role_policy(RoleName="own", PolicyDocument=json.dumps(other))
     task = account_with_roles.run()
     rounds(reconciler, lambda: task.last_status == "STOPPED")
     assert "unable to assume the role 'arn:aws:iam::123456789012:role/own'" in task.stopped_reason
