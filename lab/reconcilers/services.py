@@ -155,13 +155,14 @@ class Services(Reconciler):
         """Do what can be done now; tell whether that was anything."""
         tasks = ecs.tasks_of(service)
         if service.status == "DRAINING":
-            for task in tasks:
+            left = _wanted(tasks)
+            for task in left:
                 task.stop("ServiceSchedulerInitiated", "Scaling activity initiated by service deletion")
-            if all(task.last_status == "STOPPED" for task in tasks):
-                service.status = "INACTIVE"
-                self.log.info("service %s is gone", service.name)
-                return True
-            return False
+            if any(task.last_status != "STOPPED" for task in tasks):
+                return bool(left)
+            service.status = "INACTIVE"
+            self.log.info("service %s is gone", service.name)
+            return True
         for task in tasks:
             if task.desired_status == "RUNNING":
                 judge(service, task)

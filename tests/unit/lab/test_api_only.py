@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -138,6 +139,61 @@ def test_a_deleted_database_is_gone_with_its_interface(stand_ins: StandIns, clie
     assert client("rds").describe_db_instances()["DBInstances"] == []
     assert client("rds").describe_db_snapshots()["DBSnapshots"][0]["Status"] == "available"
     assert client("ec2").describe_network_interfaces()["NetworkInterfaces"] == []
+
+
+def create_service(client: Client, subnets: list[str], **container: Any) -> None:
+    """Make a service of two tasks, with a circuit breaker."""
+    ecs = client("ecs")
+    ecs.create_cluster(clusterName="trial")
+    definition = {
+        "family": "web",
+        "requiresCompatibilities": ["FARGATE"],
+        "networkMode": "awsvpc",
+        "cpu": "256",
+        "memory": "512",
+        "executionRoleArn": "arn:aws:iam::123456789012:role/execution",
+    }
+    checked = {"name": "web", "image": "web", "healthCheck": {"command": ["CMD", "true"]}}
+    ecs.register_task_definition(**definition, containerDefinitions=[{**checked, **container}])
+    ecs.create_service(
+        cluster="trial",
+        serviceName="web",
+        taskDefinition="web",
+        desiredCount=2,
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": subnets}},
+        deploymentConfiguration={"deploymentCircuitBreaker": {"enable": True, "rollback": True}},
+    )
+
+
+def deployments(client: Client) -> list[tuple[str, int]]:
+    """Rollout and running tasks of each deployment."""
+    (service,) = client("ecs").describe_services(cluster="trial", services=["web"])["services"]
+    return [(each["rolloutState"], each["runningCount"]) for each in service["deployments"]]
+
+
+def test_tasks_run_at_once(stand_ins: StandIns, client: Client) -> None:
+    _, subnets = subnets_of(client)
+    create_service(client, subnets)
+    stand_ins.reconcile()
+    assert deployments(client) == [("COMPLETED", 2)]
+    client("ecs").delete_service(cluster="trial", service="web", force=True)
+    stand_ins.reconcile()
+    assert client("ecs").list_services(cluster="trial")["serviceArns"] == []
+    assert client("ec2").describe_network_interfaces()["NetworkInterfaces"] == []
+
+
+def test_a_task_with_the_label_ends_as_it_begins(
+    stand_ins: StandIns, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [time.time()]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    _, subnets = subnets_of(client)
+    create_service(client, subnets, dockerLabels={"vahana-lab:launch": "abandon"})
+    for _ in range(10):
+        stand_ins.reconcile()
+        now[0] += 1
+    assert deployments(client) == [("FAILED", 0)]
 
 
 def test_realistic_takes_its_time(stand_ins: StandIns, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

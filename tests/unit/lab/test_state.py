@@ -15,6 +15,7 @@ from moto.s3.models import s3_backends
 
 from lab import state
 from lab.moto_patches import ec2
+from lab.reconcilers import services
 
 Client = Callable[[str], Any]
 CONTENT = b"x" * 100_000
@@ -43,6 +44,34 @@ def fill_messages(client: Client) -> None:
     client("lambda").create_event_source_mapping(FunctionName="trial", EventSourceArn=arn.removesuffix("-dlq"))
 
 
+def fill_services(client: Client, subnet: str, vpc: str) -> None:
+    """Have a service with a task, a name for it and an image."""
+    client("ecs").create_cluster(clusterName="trial")
+    container = {"name": "web", "image": "web"}
+    client("ecs").register_task_definition(
+        family="web",
+        requiresCompatibilities=["FARGATE"],
+        networkMode="awsvpc",
+        cpu="256",
+        memory="512",
+        executionRoleArn="arn:aws:iam::123456789012:role/trial",
+        containerDefinitions=[container],
+    )
+    client("servicediscovery").create_private_dns_namespace(Name="trial.internal", Vpc=vpc)
+    client("ecs").create_service(
+        cluster="trial",
+        serviceName="web",
+        taskDefinition="web",
+        desiredCount=1,
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet]}},
+    )
+    client("ecr").create_repository(repositoryName="web")
+    manifest = json.dumps({"mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []})
+    client("ecr").put_image(repositoryName="web", imageManifest=manifest, imageTag="v1")
+    services.Services().reconcile()
+
+
 def fill(client: Client) -> str:
     """Have something of every kind that is hard to keep; return an instance's id."""
     vpc = client("ec2").create_vpc(CidrBlock="10.95.0.0/16")["Vpc"]["VpcId"]
@@ -64,6 +93,7 @@ def fill(client: Client) -> str:
     client("ssm").put_parameter(Name="/trial/env/release", Value="1", Type="String")
     client("secretsmanager").create_secret(Name="/trial/env/database", SecretString="{}")
     fill_messages(client)
+    fill_services(client, subnet, vpc)
     client("sns").create_topic(Name="trial")
     client("route53").create_hosted_zone(Name="example.com", CallerReference="1")
     client("logs").create_log_group(logGroupName="trial")
@@ -87,6 +117,10 @@ def test_everything_comes_back_and_still_belongs_together(client: Client, tmp_pa
     functions = get_backend("lambda")["123456789012"]["us-east-1"]
     assert functions.get_function_by_arn(mapping["FunctionArn"]).function_name == "trial"
     client("lambda").delete_function(FunctionName="trial")
+    (service,) = client("ecs").describe_services(cluster="trial", services=["web"])["services"]
+    assert (service["pendingCount"], service["deployments"][0]["pendingCount"]) == (1, 1)
+    assert client("ecr").describe_images(repositoryName="web")["imageDetails"][0]["imageTags"] == ["v1"]
+    assert client("servicediscovery").list_namespaces()["Namespaces"][0]["Name"] == "trial.internal"
     described = client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
     assert described["PrivateIpAddress"] == "10.95.1.4"
     # The same object from both sides, not a copy on each.
