@@ -17,7 +17,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from lab import api, api_faults, image, losses, machine, mailbox, podman, process, regions, repositories, settings
+from lab import (
+    api,
+    api_faults,
+    base_image,
+    image,
+    losses,
+    machine,
+    mailbox,
+    podman,
+    process,
+    regions,
+    repositories,
+    settings,
+)
 
 START_SECONDS = 60
 STOP_SECONDS = 60
@@ -89,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         help="what is 100 %% of a host's CPU (default: the cores of its instance type)",
     )
     pace.set_defaults(command=_metrics)
+    text = "have the base image of services in the lab's podman storage, so that no registry is needed to build them"
+    base = commands.add_parser("base-image", help=text, description=text)
+    base.set_defaults(command=_base_image)
     text = "show the mail that the account has sent, as by alarms"
     mail = commands.add_parser("mail", help=text, description=text)
     mail.add_argument("--to", default="", metavar="ADDRESS", help="of one address alone")
@@ -217,7 +233,7 @@ def _down(options: argparse.Namespace) -> None:
     _require_root()
     _stop()
     _remove_all()
-    for folder in ("objects", "repositories", "builds"):
+    for folder in ("objects", "repositories", "builds", "registry", "tasks"):
         shutil.rmtree(settings.home() / folder, ignore_errors=True)
     settings.state_file().unlink(missing_ok=True)
     mailbox.file().unlink(missing_ok=True)
@@ -250,6 +266,13 @@ def _logs(options: argparse.Namespace) -> None:
         raise LabError("there is no log: the lab never ran; start it: lab up")
     follow = ["--follow"] if options.follow else []
     subprocess.run(["tail", f"--lines={LOG_LINES}", *follow, str(settings.log_file())], check=False)
+
+
+def _base_image(options: argparse.Namespace) -> None:
+    _require_root()
+    image.ensure(say=print)
+    base_image.ensure()
+    print(settings.NODE_IMAGE)
 
 
 def _mail(options: argparse.Namespace) -> None:
@@ -495,6 +518,8 @@ def _remove_all() -> None:
         podman.rm(name)
     for ami in podman.images(settings.AMI_REPOSITORY):
         podman.image_rm(ami)
+    for pulled in podman.images_below(f"{settings.LOOPBACK}:{settings.API_PORT}/"):
+        podman.image_rm(pulled)
     for name in podman.networks():
         podman.network_rm(name)
     for network in machine.blackholes():

@@ -263,6 +263,12 @@ def images(repository: str) -> list[str]:
     return shown.split()
 
 
+def images_below(prefix: str) -> set[str]:
+    """Ids of the images with a name that begins so, such as all of one registry."""
+    rows = json.loads(podman("images", "--format", "json").stdout or "[]")
+    return {row["Id"] for row in rows if any(name.startswith(prefix) for name in row.get("Names") or [])}
+
+
 def image_rm(image: str) -> bool:
     """Remove an image; say whether it is gone: one that containers use stays (force would remove them too)."""
     done = podman("image", "rm", "--ignore", image, check=False)

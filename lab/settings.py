@@ -44,6 +44,9 @@ HOST_IMAGE = "localhost/vahana-lab/debian:13"
 SERVICE_IMAGE = "localhost/vahana-lab/service:13"
 """HOST_IMAGE with PostgreSQL 17, Valkey 8 and HAProxy, for what AWS runs as a service."""
 
+NODE_IMAGE = "public.ecr.aws/docker/library/node:24-slim"
+"""The base image of services, as `lab base-image` makes it: what builds name by default is then there already."""
+
 AMI_REPOSITORY = "localhost/vahana-lab/ami"
 """Images made from instances, tagged with their AMI's id."""
 

@@ -69,6 +69,9 @@ WORDS = {"strategy": "deploy_strategy"}
 """What a person writes with ``-e``, and the variable that it sets."""
 #: Of every client that does not choose for itself: AWS's throttling must not end a run in the middle of something.
 PATIENCE = {"AWS_RETRY_MODE": "adaptive", "AWS_MAX_ATTEMPTS": "6"}
+LAB_HOME = "/var/lib/vahana-lab"
+PODMAN_FILES = {"CONTAINERS_CONF": "containers.conf", "CONTAINERS_STORAGE_CONF": "storage.conf"}
+"""What makes podman use the lab's storage: variable → file in its home."""
 LAB_IS_DOWN = "the lab is not running: start it with `make demo` or `.venv/bin/lab up`"
 _LAB_TIMEOUT = 5.0
 
@@ -119,6 +122,12 @@ def enter_lab(environment: MutableMapping[str, str], url: str) -> None:
     )
     if token:
         environment["AWS_SESSION_TOKEN"] = token[0]
+    # Images are pushed to a registry on loopback, which has no TLS; where the lab runs they are made in its storage.
+    environment["CONTAINERS_REGISTRIES_CONF"] = str(ROOT / "lab" / "registries.conf")
+    storage = Path(environment.get("VAHANA_LAB_HOME") or LAB_HOME) / "podman"
+    for name, file in PODMAN_FILES.items():
+        if (storage / file).exists():
+            environment[name] = str(storage / file)
     exceptions = [part for part in environment.get("NO_PROXY", "").split(",") if part]
     environment["NO_PROXY"] = ",".join(dict.fromkeys([*exceptions, urlsplit(url).hostname or ""]))
 

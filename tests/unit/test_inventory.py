@@ -46,8 +46,9 @@ def test_a_redirected_aws_is_refused() -> None:
     assert "AWS_ENDPOINT_URL_S3=http://x, AWS_URL=http://y is set" in problem
 
 
-def test_the_lab_keeps_nothing_of_the_callers_aws_settings() -> None:
+def test_the_lab_keeps_nothing_of_the_callers_aws_settings(tmp_path: Path) -> None:
     environment = {
+        "VAHANA_LAB_HOME": str(tmp_path),
         "AWS_PROFILE": "production",
         "AWS_SESSION_TOKEN": "real",
         "AWS_ENDPOINT_URL_S3": "https://elsewhere",
@@ -56,6 +57,8 @@ def test_the_lab_keeps_nothing_of_the_callers_aws_settings() -> None:
     }
     aws_endpoint.enter_lab(environment, "http://127.0.0.1:4566")
     assert environment == {
+        "VAHANA_LAB_HOME": str(tmp_path),
+        "CONTAINERS_REGISTRIES_CONF": str(ROOT / "lab" / "registries.conf"),
         "HOME": "/root",
         "NO_PROXY": "intranet,127.0.0.1",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
@@ -65,6 +68,16 @@ def test_the_lab_keeps_nothing_of_the_callers_aws_settings() -> None:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+def test_images_are_made_where_the_lab_runs_them(tmp_path: Path) -> None:
+    (tmp_path / "podman").mkdir()
+    for name in ("containers.conf", "storage.conf"):
+        (tmp_path / "podman" / name).touch()
+    environment = {"VAHANA_LAB_HOME": str(tmp_path)}
+    aws_endpoint.enter_lab(environment, "http://127.0.0.1:4566")
+    assert environment["CONTAINERS_STORAGE_CONF"] == str(tmp_path / "podman" / "storage.conf")
+    assert environment["CONTAINERS_CONF"] == str(tmp_path / "podman" / "containers.conf")
 
 
 def test_the_lab_may_be_asked_as_a_role() -> None:
