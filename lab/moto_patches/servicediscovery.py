@@ -10,6 +10,7 @@ Gaps closed:
 from __future__ import annotations
 
 import functools
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,10 @@ from moto.route53.models import route53_backends
 from moto.servicediscovery import models
 
 from lab import settings
+
+
+MOST_ADDRESSES = 8
+"""Of an answer, in any order, so that callers spread over them."""
 
 
 def _zones() -> dict[str, Any]:
@@ -49,7 +54,8 @@ def addresses(name: str) -> list[str] | None:
                 if "AWS_INSTANCE_IPV4" in instance.attributes
             ]
             healthy = [each for each in found if each.health_status == "HEALTHY"] or found
-            return [each.attributes["AWS_INSTANCE_IPV4"] for each in healthy]
+            chosen = random.sample(healthy, min(len(healthy), MOST_ADDRESSES))
+            return [each.attributes["AWS_INSTANCE_IPV4"] for each in chosen]
     return None
 
 
