@@ -22,7 +22,6 @@ from moto.servicediscovery import models
 
 from lab import settings
 
-
 MOST_ADDRESSES = 8
 """Of an answer, in any order, so that callers spread over them."""
 
