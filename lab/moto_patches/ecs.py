@@ -28,6 +28,7 @@ from moto.ecs.exceptions import (
     ECSException,
     InvalidParameterException,
     ServiceNotFoundException,
+    TaskDefinitionNotFoundException,
 )
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elbv2.models import elbv2_backends
@@ -892,6 +893,7 @@ def _patch_responses() -> None:
 def _patch_backend() -> None:
     backend = models.EC2ContainerServiceBackend
     describe, delete, listed = backend.describe_clusters, backend.delete_cluster, backend.iter_tagged_resources
+    describe_definition, delete_definitions = backend.describe_task_definition, backend.delete_task_definitions
 
     def describe_clusters(self: Any, cluster_names: list[str]) -> Any:
         found, failures = describe(self, cluster_names)
@@ -912,6 +914,23 @@ def _patch_backend() -> None:
             raise ECSException("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
         return delete(self, cluster_str)
 
+    def describe_task_definition(self: Any, task_definition_str: str) -> Any:
+        family = task_definition_str.rsplit("/", 1)[-1]
+        if ":" in family:
+            return describe_definition(self, task_definition_str)
+        active = [each for each in self.task_definitions.get(family, {}).values() if each.status == "ACTIVE"]
+        if not active:
+            raise TaskDefinitionNotFoundException
+        return max(active, key=lambda each: each.revision)
+
+    def delete_task_definitions(self: Any, task_definitions: list[str]) -> Any:
+        # A task that still runs is shown with its definition, and no revision's number is given out twice.
+        kept = {family: dict(revisions) for family, revisions in self.task_definitions.items()}
+        answer = delete_definitions(self, task_definitions)
+        for family, revisions in kept.items():
+            self.task_definitions[family] = {**revisions, **self.task_definitions.get(family, {})}
+        return answer
+
     def list_tasks(self: Any, *_: Any, **__: Any) -> list[Task]:
         # Who tags a task looks it up here.
         return [task for found in list(self.tasks.values()) for task in list(found.values())]
@@ -920,12 +939,20 @@ def _patch_backend() -> None:
         gone = {service.arn for service in list(self.services.values()) if service.status == "INACTIVE"}
         gone |= {cluster.arn for cluster in list(self.clusters.values()) if cluster.status == "INACTIVE"}
         gone |= {task.task_arn for task in self.list_tasks() if task.last_status == "STOPPED"}
+        gone |= {
+            each.arn
+            for revisions in list(self.task_definitions.values())
+            for each in list(revisions.values())
+            if each.status == "DELETE_IN_PROGRESS"
+        }
         for resource in listed(self):
             if resource.arn not in gone:
                 yield resource
 
     backend.describe_clusters = describe_clusters
     backend.delete_cluster = delete_cluster
+    backend.describe_task_definition = describe_task_definition
+    backend.delete_task_definitions = delete_task_definitions
     backend.list_tasks = list_tasks
     backend.iter_tagged_resources = iter_tagged_resources
 

@@ -240,7 +240,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     namespaces = Namespaces(module, module.client("servicediscovery"))
-    namespace_id, arns = "", {}
+    namespace_id = ""
+    arns: dict[str, str] = {}
     try:
         if module.params["state"] == "present":
             namespace_id, arns = namespaces.ensure()

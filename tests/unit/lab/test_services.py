@@ -379,6 +379,25 @@ def test_tags_reach_the_tasks_and_the_tagging_api(world: World) -> None:
     assert {tag["key"] for tag in shown["tasks"][0]["tags"]} == {"vahana:app", "more"}
 
 
+def test_a_revision_that_is_deleted_is_kept_for_its_tasks(world: World) -> None:
+    api = world.client("ecs")
+    world.create(1)
+    world.rounds()
+    arn = world.register()
+    assert api.describe_task_definition(taskDefinition="web")["taskDefinition"]["revision"] == 2
+    api.deregister_task_definition(taskDefinition=arn)
+    assert api.describe_task_definition(taskDefinition="web")["taskDefinition"]["revision"] == 1
+    with pytest.raises(ClientError, match="TaskDefinition is inactive"):
+        world.update(taskDefinition="web:2")
+    api.deregister_task_definition(taskDefinition="web:1")
+    api.delete_task_definitions(taskDefinitions=["web:1", "web:2"])
+    with pytest.raises(ClientError, match="Unable to describe task definition"):
+        api.describe_task_definition(taskDefinition="web")
+    world.rounds()
+    assert api.describe_tasks(cluster="trial", tasks=[world.running[0].id])["tasks"][0]["lastStatus"] == "RUNNING"
+    assert world.register().endswith(":3")
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
