@@ -60,8 +60,11 @@ def of_request(environ: dict[str, Any]) -> str:
     Services without regions, as IAM, Route 53 and CloudFront, are signed for us-east-1, where their control planes are:
     https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/global-services.html.
     """
-    if "HTTP_AUTHORIZATION" in environ:
+    if str(environ.get("HTTP_AUTHORIZATION", "")).startswith("AWS4-"):
         return signature.of(environ).region
+    if str(environ["PATH_INFO"]).startswith("/v2/"):
+        # ECR's registry, which names the region first.
+        return str(environ["PATH_INFO"]).split("/")[2]
     scope = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Credential", [""])[0].split("/")
     return scope[-3] if len(scope) >= 5 else ""
 

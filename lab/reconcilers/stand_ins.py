@@ -19,6 +19,7 @@ from lab.reconcilers import caches, databases, load_balancers, tasks
 from lab.reconcilers.autoscaling import AutoScaling
 from lab.reconcilers.base import Reconciler
 from lab.reconcilers.services import Services
+from lab.reconcilers.tables import Tables
 from lab.reconcilers.waits import Waits
 
 FAULT_TAG = "vahana-lab:launch"
@@ -41,6 +42,7 @@ class StandIns(Reconciler):
         self._groups.changed = self._note
         self._services = Services()
         self._services.changed = self._note
+        self._tables = Tables()
         self._waits = Waits()
         self._moved = False
         ec2.follow(False)
@@ -73,6 +75,7 @@ class StandIns(Reconciler):
                     self._caches,
                     self._tasks,
                     self._services.reconcile,
+                    self._tables.reconcile,
                     self._waits.reconcile,
                 ):
                     step()

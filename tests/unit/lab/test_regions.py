@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
 import socket
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,16 +15,19 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
+import aiohttp
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from moto.sqs.models import sqs_backends
+from yarl import URL
 
 from lab import api, cli, functions, health, metrics, regions, settings
-from lab.frontdoor import FrontDoor
+from lab.frontdoor import FrontDoor, Unreachable
 from lab.moto_patches import acm, awslambda, dynamodb
 from lab.reconcilers.base import Reconciler
 from lab.reconcilers.functions import PollingFunctions
@@ -179,15 +184,15 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, account: None) -> Itera
         part.close()
 
 
-def _make_table() -> None:
-    client("dynamodb").create_table(
+def _make_table(url: str | None = None) -> None:
+    client("dynamodb", url=url).create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     )
-    client("dynamodb").update_table(TableName=TABLE, ReplicaUpdates=[{"Create": {"RegionName": ABROAD}}])
+    client("dynamodb", url=url).update_table(TableName=TABLE, ReplicaUpdates=[{"Create": {"RegionName": ABROAD}}])
 
 
 def _make_api(region: str, role: str) -> str:
@@ -253,8 +258,13 @@ def origin(name: str, domain: str) -> dict[str, Any]:
 
 
 def distribute(origins: dict[str, str], methods: list[str], target: str, **behavior: Any) -> str:
-    """Make a distribution with one behavior, and a group `both` of its first two origins; return its domain."""
-    members = [{"OriginId": name} for name in list(origins)[:2]]
+    """Make a distribution of APIs, by the ids that its origins are to have; return its domain."""
+    return distribute_origins([origin(*each) for each in origins.items()], methods, target, **behavior)
+
+
+def distribute_origins(origins: list[dict[str, Any]], methods: list[str], target: str, **behavior: Any) -> str:
+    """Make a distribution with one behavior, and a group `both` of its two origins; return its domain."""
+    members = [{"OriginId": each["Id"]} for each in origins]
     codes = [500, 502, 503, 504]
     group = {
         "Id": "both",
@@ -266,8 +276,8 @@ def distribute(origins: dict[str, str], methods: list[str], target: str, **behav
             "CallerReference": "1",
             "Comment": "",
             "Enabled": True,
-            "Origins": {"Quantity": len(origins), "Items": [origin(*each) for each in origins.items()]},
-            "OriginGroups": {"Quantity": 1, "Items": [group]} if len(origins) > 1 else {"Quantity": 0},
+            "Origins": {"Quantity": len(origins), "Items": origins},
+            "OriginGroups": {"Quantity": 1, "Items": [group]},
             "DefaultCacheBehavior": {
                 "TargetOriginId": target,
                 "ViewerProtocolPolicy": "allow-all",
@@ -362,6 +372,34 @@ def test_a_function_at_the_edge_groups_origins_for_reads_alone(lab: Lab) -> None
     regions.cut(HOME)
     assert lab.first(site, "/api/health")[1] == {"region": ABROAD}
     assert lab.ask(site, "/api/1", 6)[0] == 504
+
+
+def test_a_front_end_that_is_in_two_buckets_goes_on(lab: Lab) -> None:
+    cloudfront = client("cloudfront")
+    config = {
+        "Name": "cars",
+        "SigningProtocol": "sigv4",
+        "SigningBehavior": "always",
+        "OriginAccessControlOriginType": "s3",
+    }
+    control = cloudfront.create_origin_access_control(OriginAccessControlConfig=config)["OriginAccessControl"]["Id"]
+    origins = []
+    for region, where in ((HOME, {}), (ABROAD, {"CreateBucketConfiguration": {"LocationConstraint": ABROAD}})):
+        name, s3 = f"cars-{region}", client("s3", region)
+        s3.create_bucket(Bucket=name, **where)
+        s3.put_object(Bucket=name, Key="where", Body=json.dumps({"region": region}).encode())
+        allow = {"Effect": "Allow", "Principal": {"Service": "cloudfront.amazonaws.com"}, "Action": "s3:GetObject"}
+        statement = {**allow, "Resource": f"arn:aws:s3:::{name}/*"}
+        s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+        bucket = {**origin(region, f"{name}.s3.{region}.amazonaws.com"), "OriginAccessControlId": control}
+        del bucket["CustomOriginConfig"]
+        origins.append({**bucket, "S3OriginConfig": {"OriginAccessIdentity": ""}})
+    site = distribute_origins(origins, ["GET", "HEAD"], "both")
+    assert lab.first(site, "/where")[1] == {"region": HOME}
+    regions.cut(HOME)
+    assert lab.ask(site, "/where") == (200, {"region": ABROAD})
+    # That it is not there is no failure.
+    assert lab.ask(site, "/nowhere")[0] == 403
 
 
 def test_a_domain_leads_to_the_api_of_its_region(lab: Lab) -> None:
@@ -506,6 +544,65 @@ def test_a_queue_waits_while_its_region_is_cut_off(monkeypatch: pytest.MonkeyPat
         assert len(sqs_backends[settings.ACCOUNT_ID][HOME].queues["mail"]._messages) == 1
     finally:
         polling.close()
+
+
+@pytest.mark.parametrize(("method", "asked"), [("GET", 3), ("HEAD", 3), ("OPTIONS", 1), ("POST", 1)])
+def test_an_origin_that_does_not_answer_is_asked_again_by_who_only_reads(method: str, asked: int) -> None:
+    door, seen = FrontDoor((settings.LOOPBACK,), free_port(), None), []
+    door.start()
+    with socket.socket() as silent:
+        silent.bind((settings.LOOPBACK, 0))
+        silent.listen()
+        url = URL(f"http://{settings.LOOPBACK}:{silent.getsockname()[1]}/")
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=1, sock_read=0.2)
+        asking = asyncio.run_coroutine_threadsafe(door._fetch(None, method, url, [], "it", timeout, 3), door._loop)
+        with pytest.raises(Unreachable) as failed:
+            asking.result(20)
+        silent.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                seen.append(silent.accept())
+        for connection, _ in seen:
+            connection.close()
+    # Nobody listens there any more: what cannot be connected to counts as 503.
+    with pytest.raises(Unreachable) as refused:
+        asyncio.run_coroutine_threadsafe(door._fetch(None, method, url, [], "it", timeout, 3), door._loop).result(20)
+    door.close()
+    assert (len(seen), failed.value.status, failed.value.counts_as) == (asked, 504, 504)
+    assert (refused.value.status, refused.value.counts_as) == (502, 503)
+
+
+def test_the_api_alone_knows_two_regions_too() -> None:
+    command = [sys.executable, "-m", "lab.cli", "serve", "--api-only", "--port", "0"]
+    with Popen(command, stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().removeprefix("ready: ").strip()
+        try:
+            _see_two_regions(url)
+        finally:
+            process.terminate()
+
+
+def _see_two_regions(url: str) -> None:
+    port = url.rpartition(":")[2]
+    _make_table(url)
+    home, abroad = (client("dynamodb", region, url) for region in (HOME, ABROAD))
+
+    def write(where: Any, price: str) -> None:
+        where.put_item(TableName=TABLE, Item={"pk": {"S": "a"}, "price": {"N": price}})
+
+    def read(where: Any) -> str:
+        return str(where.get_item(TableName=TABLE, Key={"pk": {"S": "a"}}).get("Item", {}).get("price", {}).get("N"))
+
+    write(home, "1")
+    wait_for(lambda: read(abroad) == "1")
+    assert cli.main(["fault", "region", HOME, "--port", port]) == 0
+    with pytest.raises(BotoCoreError):
+        write(home, "2")
+    write(abroad, "3")
+    assert cli.main(["fault", "region", HOME, "--heal", "--port", port]) == 0
+    wait_for(lambda: read(home) == "3")
+    assert read(abroad) == "3"
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
