@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import secrets
 import socket
 import sys
 import time
@@ -43,6 +44,8 @@ PERIOD = 6.0
 """Seconds of a minute here: Route 53 is ten times as fast."""
 CONNECT = 1
 """Seconds that CloudFront waits for a connection, once."""
+SLOW = 20
+"""Seconds that a busy machine may need in addition."""
 
 CODE = """
 import { DynamoDBClient, PutItemCommand, GetItemCommand } from '@aws-sdk/client-dynamodb';
@@ -273,7 +276,7 @@ def distribute_origins(origins: list[dict[str, Any]], methods: list[str], target
     }
     made = client("cloudfront").create_distribution(
         DistributionConfig={
-            "CallerReference": "1",
+            "CallerReference": secrets.token_hex(4),
             "Comment": "",
             "Enabled": True,
             "Origins": {"Quantity": len(origins), "Items": origins},
@@ -332,25 +335,6 @@ def test_the_command_cuts_and_heals(lab: Lab, capsys: pytest.CaptureFixture[str]
     assert "there is no region 'us-east-9'" in said.err
 
 
-def test_reads_go_on_through_an_origin_group_and_writes_are_not_admitted(lab: Lab) -> None:
-    origins = {"home": lab.own(HOME), "abroad": lab.own(ABROAD)}
-    with pytest.raises(client("cloudfront").exceptions.InvalidArgument, match="AllowedMethods cannot include POST"):
-        distribute(origins, ALL, "both")
-    site = distribute(origins, READING, "both")
-    settle(lab)
-    assert lab.first(site, "/api/health")[1] == {"region": HOME}
-    assert lab.ask(site, "/api/nothing") == (404, {"region": HOME})
-    assert lab.ask(site, "/api/1", 5)[0] == 403
-    regions.cut(HOME)
-    began = time.monotonic()
-    assert lab.ask(site, "/api/health") == (200, {"region": ABROAD})
-    assert CONNECT <= time.monotonic() - began < CONNECT + 3
-    regions.cut(ABROAD)
-    assert lab.ask(site, "/api/health")[0] == 504
-    regions.heal(HOME)
-    assert lab.ask(site, "/api/health") == (200, {"region": HOME})
-
-
 def edge_function() -> dict[str, Any]:
     """What a behavior needs for the function that groups the origins of reading requests."""
     cloudfront = client("cloudfront")
@@ -365,13 +349,28 @@ def edge_function() -> dict[str, Any]:
     return {"FunctionAssociations": {"Quantity": 1, "Items": [association]}}
 
 
-def test_a_function_at_the_edge_groups_origins_for_reads_alone(lab: Lab) -> None:
+def test_without_a_domain_reads_go_on_and_writes_do_not(lab: Lab) -> None:
+    origins = {"home": lab.own(HOME), "abroad": lab.own(ABROAD)}
+    with pytest.raises(client("cloudfront").exceptions.InvalidArgument, match="AllowedMethods cannot include POST"):
+        distribute(origins, ALL, "both")
+    grouped, chosen = distribute(origins, READING, "both"), distribute(origins, ALL, "home", **edge_function())
     settle(lab)
-    site = distribute({"home": lab.own(HOME), "abroad": lab.own(ABROAD)}, ALL, "home", **edge_function())
-    assert lab.first(site, "/api/1", 5)[1] == {"region": HOME}
+    for site in (grouped, chosen):
+        assert lab.first(site, "/api/health")[1] == {"region": HOME}
+        # An answer that is none of the codes.
+        assert lab.ask(site, "/api/nothing") == (404, {"region": HOME})
+    assert lab.ask(grouped, "/api/1", 5)[0] == 403
+    assert lab.ask(chosen, "/api/1", 5) == (201, {"region": HOME})
     regions.cut(HOME)
-    assert lab.first(site, "/api/health")[1] == {"region": ABROAD}
-    assert lab.ask(site, "/api/1", 6)[0] == 504
+    for site in (grouped, chosen):
+        began = time.monotonic()
+        assert lab.ask(site, "/api/health") == (200, {"region": ABROAD})
+        assert CONNECT <= time.monotonic() - began < CONNECT + SLOW
+    assert lab.ask(chosen, "/api/1", 6)[0] == 504
+    regions.cut(ABROAD)
+    assert lab.ask(grouped, "/api/health")[0] == 504
+    regions.heal(HOME)
+    assert lab.ask(grouped, "/api/health") == (200, {"region": HOME})
 
 
 def test_a_front_end_that_is_in_two_buckets_goes_on(lab: Lab) -> None:
@@ -402,17 +401,6 @@ def test_a_front_end_that_is_in_two_buckets_goes_on(lab: Lab) -> None:
     assert lab.ask(site, "/nowhere")[0] == 403
 
 
-def test_a_domain_leads_to_the_api_of_its_region(lab: Lab) -> None:
-    make_domain(lab, us_east_1={"Failover": "PRIMARY"}, eu_west_1={"Failover": "SECONDARY"})
-    settle(lab)
-    assert lab.first(DOMAIN, "/api/health")[1] == {"region": HOME}
-    other = client("apigatewayv2", ABROAD).get_domain_name(DomainName=DOMAIN)["DomainNameConfigurations"][0]
-    # API Gateway goes by the Host header.
-    assert lab.ask(other["ApiGatewayDomainName"], "/api/health") == (403, {"message": "Forbidden"})
-    regions.cut(HOME)
-    assert lab.first(DOMAIN, "/api/health")[1] == {"region": ABROAD}
-
-
 POLICIES: dict[str, dict[str, dict[str, Any]]] = {
     "latency": {"us_east_1": {"Region": HOME}, "eu_west_1": {"Region": ABROAD}},
     "failover": {
@@ -431,6 +419,10 @@ def test_the_front_door_goes_on_and_both_regions_agree_afterwards(
     settle(lab)
     assert lab.first(site, "/api/both", 1)[1] == {"region": HOME}
     lab.first(lab.own(ABROAD), "/api/both")
+    # API Gateway goes by the Host header, at the name itself and at none that records point to.
+    assert lab.first(DOMAIN, "/api/health")[1] == {"region": HOME}
+    regional = client("apigatewayv2", ABROAD).get_domain_name(DomainName=DOMAIN)["DomainNameConfigurations"][0]
+    assert lab.ask(regional["ApiGatewayDomainName"], "/api/health") == (403, {"message": "Forbidden"})
 
     # Acknowledged, and the region is gone before anybody else has it.
     with monkeypatch.context() as held:
@@ -453,7 +445,7 @@ def test_the_front_door_goes_on_and_both_regions_agree_afterwards(
             f"together at most {longest * scale:.0f} s)"
         )
     # It may be that the first check after the cut was just about to begin, and the name had just been looked up.
-    assert INTERVAL / scale * (THRESHOLD - 1) - 0.5 <= gap <= longest + 2 * CONNECT + 5
+    assert INTERVAL / scale * (THRESHOLD - 1) - 0.5 <= gap <= longest + SLOW
     assert lab.ask(site, "/api/both", 2) == (201, {"region": ABROAD})
     assert lab.ask(site, "/api/last")[0] == 404, "what the other region did not have yet"
 
@@ -610,12 +602,3 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def test_a_health_check_of_a_region_fails_while_it_is_cut_off(lab: Lab) -> None:
-    settle(lab)
-    regions.cut(HOME)
-    wait_for(lambda: not health.is_healthy(lab.checks[HOME]))
-    assert health.is_healthy(lab.checks[ABROAD])
-    regions.heal(HOME)
-    wait_for(lambda: health.is_healthy(lab.checks[HOME]))
