@@ -161,6 +161,10 @@ def _add_faults(commands: Any) -> None:
     fault.add_argument("node", help="cache cluster identifier, as vahanhelp-prod-001")
     _add_loss(fault)
     fault.set_defaults(command=_fault_cache)
+    text = "a task of ECS is lost: its container is killed, and its service replaces it"
+    fault = faults.add_parser("task", help=text, description=text)
+    fault.add_argument("task", help="id or ARN of a task, as `aws ecs list-tasks` has it")
+    fault.set_defaults(command=_fault_task)
     text = "a region is cut off: nothing in it answers or asks, and its tables are on their own, until it is healed"
     fault = faults.add_parser("region", help=text, description=text)
     fault.add_argument("region", help="as us-east-1")
@@ -333,6 +337,14 @@ def _session(region: str) -> Any:
     return boto3.Session("lab", "lab", region_name=region)
 
 
+def _fault_task(options: argparse.Namespace) -> None:
+    _require_root()
+    name = settings.task_name(options.task.rpartition("/")[2])
+    if name not in podman.containers({"vahana.kind": "task"}):
+        raise LabError(f"{options.task} is no task that runs in the lab: `aws ecs list-tasks` says which do")
+    podman.podman("kill", name)
+
+
 def _fault_zone(options: argparse.Namespace) -> None:
     _require_root()
     session = _session(options.zone[:-1])
@@ -352,6 +364,7 @@ def _fault_zone(options: argparse.Namespace) -> None:
         if item.get("PreferredAvailabilityZone") == options.zone
     ]
     found = podman.containers()
+    names += [name for name, container in found.items() if container.labels.get("vahana.zone") == options.zone]
     lost = [name for name in names if name in found and found[name].state == "running"]
     if not lost:
         raise LabError(f"nothing of the lab runs in {options.zone}: `aws ec2 describe-instances` says what is where")

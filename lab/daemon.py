@@ -26,6 +26,7 @@ from lab.reconcilers.load_balancers import LoadBalancers
 from lab.reconcilers.measurements import Measurements
 from lab.reconcilers.networks import Networks
 from lab.reconcilers.pipelines import Pipelines
+from lab.reconcilers.service_scaling import ServiceScaling
 from lab.reconcilers.services import Services
 from lab.reconcilers.stand_ins import StandIns
 from lab.reconcilers.tables import Tables
@@ -133,6 +134,7 @@ def make_reconcilers() -> list[Reconciler]:
         Caches(),
         Services(),
         Tasks(),
+        ServiceScaling(),
         PollingFunctions(),
         Tables(),
         Pipelines(),

@@ -94,6 +94,16 @@ class CpuMeter:
         return used
 
 
+def memory_bytes(name: str) -> int | None:
+    """Bytes of memory that a container holds, whichever version its control group has; None without a container."""
+    found = podman.inspect(name)
+    group = str(found["State"].get("CgroupPath") or "").lstrip("/") if found else ""
+    for file in (CGROUPS / "memory" / group / "memory.usage_in_bytes", CGROUPS / group / "memory.current"):
+        if group and file.exists():
+            return int(file.read_text())
+    return None
+
+
 def cpu_seconds(group: str) -> float | None:
     """CPU seconds that a control group has used, whichever version this machine has; None when there is none."""
     try:

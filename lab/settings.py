@@ -66,6 +66,11 @@ def cache_name(node: str) -> str:
     return f"{NAME_PREFIX}cache-{node}"
 
 
+def task_name(identifier: str) -> str:
+    """Name of an ECS task's container."""
+    return f"{NAME_PREFIX}task-{identifier}"
+
+
 def home() -> Path:
     """Directory of everything the lab keeps: state, log, podman's storage (VAHANA_LAB_HOME overrides it)."""
     return Path(os.environ.get("VAHANA_LAB_HOME") or "/var/lib/vahana-lab")

@@ -19,8 +19,8 @@ from moto.route53.models import route53_backends
 from moto.sqs.models import sqs_backends
 
 from lab import data_metrics, haproxy, health, metrics, podman, served, settings
-from lab.moto_patches import elasticache
-from lab.reconcilers import caches, databases, load_balancers
+from lab.moto_patches import ecs, elasticache
+from lab.reconcilers import caches, databases, load_balancers, tasks
 from lab.reconcilers.base import Reconciler
 
 SAMPLES = 6
@@ -72,7 +72,7 @@ class Measurements(Reconciler):
             return
         self._next = time.monotonic() + pace.period / SAMPLES
         faults = []
-        measures = [self._hosts, self._load_balancers, self._databases, self._queues, self._served]
+        measures = [self._hosts, self._load_balancers, self._databases, self._queues, self._served, self._tasks]
         # Dearer to ask for, and slow to change: one value is a datapoint.
         measures += [self._storage, self._replicas, self._caches, self._domains] if self._looks % SAMPLES == 0 else []
         self._looks += 1
@@ -102,6 +102,21 @@ class Measurements(Reconciler):
                     yield region, "AWS/EC2", "CPUUtilization", percent, dimensions
                     for check in ("StatusCheckFailed", "StatusCheckFailed_Instance", "StatusCheckFailed_System"):
                         yield region, "AWS/EC2", check, 0, dimensions
+
+    def _tasks(self, _pace: metrics.Pace) -> Iterator[tuple[str, str, str, float, dict[str, str]]]:
+        """What tasks use of what their definition gives them; a service's metric is that of all its tasks."""
+        for task in ecs.tasks():
+            if task.last_status != "RUNNING" or not task.service_name:
+                continue
+            container, definition = tasks.container_name(task), ecs.definition_of(task)
+            named = {"ClusterName": task.cluster_name, "ServiceName": task.service_name}
+            percent = self._meter.percent_of(container, int(definition.cpu) / 1024)
+            if percent is not None:
+                yield task.region_name, "AWS/ECS", "CPUUtilization", percent, named
+            held = metrics.memory_bytes(container)
+            if held is not None:
+                share = held / (int(definition.memory) * 2**20) * 100
+                yield task.region_name, "AWS/ECS", "MemoryUtilization", share, named
 
     def _load_balancers(self, _pace: metrics.Pace) -> Iterator[tuple[str, str, str, float, dict[str, str]]]:
         for balancer in load_balancers.load_balancers():

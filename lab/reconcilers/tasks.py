@@ -31,7 +31,7 @@ OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 def container_name(task: Task) -> str:
     """Name of a task's container."""
-    return f"{settings.NAME_PREFIX}task-{task.id}"
+    return settings.task_name(task.id)
 
 
 def ensure_interface(task: Task) -> None:
@@ -198,7 +198,8 @@ class Tasks(Reconciler):
 
     @staticmethod
     def _run(task: Task, image: str, secret: dict[str, str]) -> None:
-        vpc = ec2_backends[settings.ACCOUNT_ID][task.region_name].get_subnet(task.subnet_id).vpc_id
+        subnet = ec2_backends[settings.ACCOUNT_ID][task.region_name].get_subnet(task.subnet_id)
+        vpc = subnet.vpc_id
         network = ec2.network_name(vpc)
         cidr = ec2_backends[settings.ACCOUNT_ID][task.region_name].get_vpc(vpc).cidr_block
         networks.ensure(network, IPv4Network(cidr, strict=False))
@@ -214,7 +215,7 @@ class Tasks(Reconciler):
                 network=network,
                 address=task.address,
                 hostname=f"ip-{task.address.replace('.', '-')}",
-                labels={"vahana.kind": KIND, "vahana.task": task.id, "vahana-vpc": vpc},
+                labels={"vahana.kind": KIND, "vahana.zone": subnet.availability_zone, "vahana-vpc": vpc},
                 secrets=secret,
                 options=options,
             )

@@ -185,19 +185,34 @@ def test_a_zone_is_lost_at_one_moment(monkeypatch: pytest.MonkeyPatch, capsys: p
         return FakeAws()
 
     monkeypatch.setattr(boto3, "Session", session)
-    lost = (settings.host_name("i-a"), settings.database_name("cars"), settings.cache_name("cars-001"))
-    names = {*lost, settings.host_name("i-b")}
-    running = {name: podman.Container(name, "running", {}, "") for name in names}
+    lost = [settings.host_name("i-a"), settings.database_name("cars"), settings.cache_name("cars-001")]
+    task, other = settings.task_name("1"), settings.task_name("2")
+    zones = {task: {"vahana.zone": "us-east-1a"}, other: {"vahana.zone": "us-east-1c"}}
+    lost.append(task)
+    names = {*lost, other, settings.host_name("i-b")}
+    running = {name: podman.Container(name, "running", zones.get(name, {}), "") for name in names}
     monkeypatch.setattr(podman, "containers", lambda: running)
     killed: list[tuple[str, ...]] = []
     monkeypatch.setattr(podman, "podman", lambda *arguments: killed.append(arguments))
     assert cli.main(["fault", "zone", "us-east-1a"]) == 0
     assert killed == [("kill", *lost)]
-    assert capsys.readouterr().out == "lost with us-east-1a: i-a, db-cars, cache-cars-001\n"
+    assert capsys.readouterr().out == "lost with us-east-1a: i-a, db-cars, cache-cars-001, task-1\n"
     assert regions == ["us-east-1"]
     del running[settings.host_name("i-b")]
     assert cli.main(["fault", "zone", "us-east-1b"]) == 1
     assert "nothing of the lab runs in us-east-1b" in said(capsys)
+
+
+def test_a_task_is_lost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    name = settings.task_name("0123")
+    monkeypatch.setattr(podman, "containers", lambda _labels: {name: podman.Container(name, "running", {}, "")})
+    killed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(podman, "podman", lambda *arguments: killed.append(arguments))
+    for named in ("0123", "arn:aws:ecs:us-east-1:123456789012:task/cars/0123"):
+        assert cli.main(["fault", "task", named]) == 0
+    assert killed == [("kill", name)] * 2
+    assert cli.main(["fault", "task", "none"]) == 1
+    assert "none is no task that runs in the lab" in said(capsys)
 
 
 @pytest.mark.parametrize("profile", ["", "elsewhere"])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from lab import names
+from lab import metrics, names, podman
 from lab.moto_patches import ecs, elbv2
-from lab.reconcilers import services, tasks
+from lab.reconcilers import measurements, service_scaling, services, tasks
 
 pytestmark = pytest.mark.usefixtures("lab_account")
 Client = Callable[[str], Any]
@@ -509,3 +510,64 @@ def test_a_namespace_keeps_its_services_and_its_zone_goes_with_it(world: World) 
     api.delete_namespace(Id=namespace["Id"])
     assert world.client("route53").list_hosted_zones()["HostedZones"] == []
     assert names.lookup("web.trial.internal", "A") is None
+
+
+def test_a_service_follows_its_load(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.create(2)
+    world.rounds()
+    api = world.client("application-autoscaling")
+    scalable = {
+        "ServiceNamespace": "ecs",
+        "ResourceId": "service/trial/web",
+        "ScalableDimension": service_scaling.DIMENSION,
+    }
+    api.register_scalable_target(**scalable, MinCapacity=2, MaxCapacity=5)
+    tracking = {
+        "TargetValue": 50.0,
+        "PredefinedMetricSpecification": {"PredefinedMetricType": service_scaling.METRIC},
+        "ScaleOutCooldown": 120,
+        "ScaleInCooldown": 0,
+    }
+    api.put_scaling_policy(
+        PolicyName="cpu",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration=tracking,
+        **scalable,
+    )
+    clock, load = [1000.0], [90.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(metrics, "pace", metrics.Pace)
+    monkeypatch.setattr(metrics.CpuMeter, "percent_of", lambda _self, _name, cpus: load[0] if cpus == 0.25 else None)
+    reconciler = service_scaling.ServiceScaling()
+    counts = []
+    for _ in range(6):
+        reconciler.reconcile()
+        reconciler.reconcile()
+        counts.append(world.service["desiredCount"])
+        world.rounds()
+        clock[0] += 60
+    # Three datapoints above; then a cooldown of two minutes.
+    assert counts == [2, 2, 4, 4, 5, 5] and len(world.running) == 5
+    load[0] = 10
+    for _ in range(17):
+        reconciler.reconcile()
+        world.rounds(3)
+        clock[0] += 60
+    assert world.service["desiredCount"] == 2, "never below its minimum"
+
+
+@pytest.mark.parametrize("file", ["memory/libpod/web/memory.usage_in_bytes", "libpod/web/memory.current"])
+def test_what_tasks_use_is_measured(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str) -> None:
+    world.create(1)
+    world.rounds()
+    monkeypatch.setattr(metrics, "CGROUPS", tmp_path)
+    monkeypatch.setattr(podman, "inspect", lambda _name: {"State": {"CgroupPath": "/libpod/web"}})
+    monkeypatch.setattr(metrics.CpuMeter, "percent_of", lambda _self, _name, cpus: 100 * cpus)
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(f"{128 * 2**20}\n")
+    found = list(measurements.Measurements()._tasks(metrics.Pace()))
+    named = {"ClusterName": "trial", "ServiceName": "web"}
+    assert found == [
+        ("us-east-1", "AWS/ECS", "CPUUtilization", 25.0, named),
+        ("us-east-1", "AWS/ECS", "MemoryUtilization", 25.0, named),
+    ]
