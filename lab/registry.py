@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-from lab import permissions, podman, settings
+from lab import lifecycle, permissions, podman, settings
 
 TOKEN_SECONDS = 12 * 3600
 """https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html"""
@@ -343,6 +343,9 @@ def _put_manifest(repository: Any, found: dict[str, str], _query: dict[str, str]
         raise RefusedError(HTTPStatus.NOT_FOUND, "MANIFEST_BLOB_UNKNOWN", f"Layers with digests {missing} do not exist")
     kind = str(environ.get("CONTENT_TYPE") or manifest.get("mediaType"))
     keep_image(repository, body.decode(), kind, digest, tag)
+    if repository.lifecycle_policy:
+        gone = lifecycle.expired(repository.lifecycle_policy, repository.images, time.time())
+        repository.images = [image for image in repository.images if image not in gone]
     sweep()
     where = f"/v2/{found['region']}/{found['name']}/manifests/{digest}"
     return Answer(HTTPStatus.CREATED, {"Location": where, "Docker-Content-Digest": digest})

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any, ClassVar
 
 from moto.ec2.models import ec2_backends
@@ -26,6 +27,8 @@ from lab.registry import PullError
 from lab.task_containers import StartError
 
 KIND = "task"
+ALIVE = ("running", "paused")
+"""States of containers that have not ended; of one that hangs the health checks tell."""
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 
@@ -116,6 +119,8 @@ class Tasks(Reconciler):
         self._pool = ThreadPoolExecutor(max_workers=6, thread_name_prefix=self.name)
         self._busy: set[str] = set()
         self._checks: dict[str, HealthCheck] = {}
+        self._processes: dict[str, int] = {}
+        """Task → the first process of its container; 0 where it has none."""
         self._swept = False
         """Were containers without a task (of a lab that was killed) looked for? Once is enough."""
 
@@ -131,17 +136,33 @@ class Tasks(Reconciler):
             return
         # Of what was under way as the containers were listed, the list may be wrong by now.
         busy = set(self._busy)
-        found = podman.containers({"vahana.kind": KIND})
+        # To ask podman is dear, and while all tasks run as they shall there is no need to.
+        settled = all(task.desired_status == task.last_status == "RUNNING" and self._lives(task) for task in present)
+        running = {task.id for task in present} if self._swept and settled else self._listed(present)
         for task in present:
             if task.id not in busy | self._busy:
-                container = found.get(container_name(task))
-                self._step(task, container is not None and container.state == "running")
+                self._step(task, task.id in running)
+        here = {task.id for task in present}
+        self._checks = {key: check for key, check in self._checks.items() if key in here}
+        self._processes = {key: number for key, number in self._processes.items() if key in here}
+        ecs.forget_stopped()
+
+    def _listed(self, present: list[Task]) -> set[str]:
+        """Ids of the tasks whose containers run, as podman says; the first time, containers of no task are removed."""
+        found = podman.containers({"vahana.kind": KIND})
         if not self._swept:
             for name in found.keys() - {container_name(task) for task in present}:
                 podman.rm(name)
             self._swept = True
-        self._checks = {key: check for key, check in self._checks.items() if key in {task.id for task in present}}
-        ecs.forget_stopped()
+        names = {name for name, container in found.items() if container.state in ALIVE}
+        return {task.id for task in present if container_name(task) in names}
+
+    def _lives(self, task: Task) -> bool:
+        """Is the first process of a task's container still there?"""
+        number = self._processes.get(task.id)
+        if not number and (details := podman.inspect(container_name(task))):
+            number = self._processes[task.id] = int(details["State"].get("Pid") or 0)
+        return bool(number) and Path(f"/proc/{number}").exists()
 
     def _step(self, task: Task, running: bool) -> None:
         """Do what brings one task nearer to its state; long acts go to a thread of their own."""
@@ -172,7 +193,8 @@ class Tasks(Reconciler):
                 self.log.warning("task %s: %s: %s", key, type(error).__name__, error)
             finally:
                 self._busy.discard(key)
-                self.changed()
+                if act != self._examine:
+                    self.changed()
 
         self._busy.add(key)
         self._pool.submit(work)
@@ -232,14 +254,16 @@ class Tasks(Reconciler):
         if time.monotonic() >= check.due and f"{task.id} check" not in self._busy:
             self._begin(f"{task.id} check", self._examine, task, check)
 
-    @staticmethod
-    def _examine(task: Task, check: HealthCheck) -> None:
+    def _examine(self, task: Task, check: HealthCheck) -> None:
+        before = task.health_status
         try:
             done = podman.execute(container_name(task), *check.command, check=False, timeout=check.timeout)
             passed = done.returncode == 0
         except podman.PodmanError:
             passed = False
         check.take(task, passed)
+        if task.health_status != before:
+            self.changed()
 
     def _died(self, task: Task) -> None:
         task.stop("EssentialContainerExited", "Essential container in task exited", failed=True)

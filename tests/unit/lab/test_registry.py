@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from moto.ecr.models import ecr_backends
 from werkzeug.test import Client as Web
 from werkzeug.test import TestResponse
 
@@ -201,6 +202,19 @@ def test_what_is_deleted_leaves_no_blobs(ecr: Any, tmp_path: Path) -> None:
     assert not blob.exists()
     assert pusher.ask("HEAD", f"{NAME}/blobs/{digest_of(b'gone')}").status_code == 404
     assert pusher.ask("GET", f"{NAME}/blobs/{digest_of(b'kept')}").data == b"kept"
+
+
+def test_old_images_expire_when_one_is_pushed(ecr: Any) -> None:
+    selection = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 2}
+    policy = {"rules": [{"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}]}
+    ecr.put_lifecycle_policy(repositoryName="trial/web", lifecyclePolicyText=json.dumps(policy))
+    pusher = Pusher(ecr)
+    for number in range(4):
+        pusher.put(pusher.manifest(f"layer {number}".encode()), f"v{number}")
+        for image in ecr_backends[settings.ACCOUNT_ID]["us-east-1"].repositories["trial/web"].images:
+            image.image_pushed_at -= 60
+    images = ecr.describe_images(repositoryName="trial/web")["imageDetails"]
+    assert sorted(each["imageTags"][0] for each in images) == ["v2", "v3"]
 
 
 def test_a_scan_says_that_it_cannot(ecr: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -34,12 +35,15 @@ class Machine:
         self.ended: dict[str, int] = {}
         """Containers that ended, with their exit code."""
         self.stopped: list[tuple[str, int]] = []
+        self.listings = 0
+        """How often podman was asked what runs."""
         self.check = 0
         """What a health check exits with."""
         self.checks: list[tuple[str, ...]] = []
         self.pulled: list[str] = []
 
     def containers(self, _labels: Any) -> dict[str, podman.Container]:
+        self.listings += 1
         states = {**dict.fromkeys(self.running, "running"), **dict.fromkeys(self.ended, "exited")}
         return {name: podman.Container(name, state, {}, "") for name, state in states.items()}
 
@@ -56,7 +60,9 @@ class Machine:
         self.ended[name] = code
 
     def inspect(self, name: str) -> dict[str, Any] | None:
-        return {"State": {"ExitCode": self.ended[name], "OOMKilled": False}} if name in self.ended else None
+        if name in self.running:
+            return {"State": {"Pid": os.getpid()}}
+        return {"State": {"ExitCode": self.ended[name], "OOMKilled": False, "Pid": 0}} if name in self.ended else None
 
     def rm(self, name: str) -> None:
         self.running.pop(name, None)
@@ -275,7 +281,11 @@ def test_a_container_that_ends_takes_its_task_along(
 ) -> None:
     task = account_with_roles.run()
     started(reconciler, task)
+    listings = machine.listings
+    reconciler.reconcile()
+    assert task.last_status == "RUNNING" and machine.listings == listings, "nothing to ask while all is well"
     machine.die(tasks.container_name(task), 3)
+    reconciler._processes.clear()
     rounds(reconciler, lambda: task.last_status == "STOPPED")
     assert (task.stop_code, task.exit_code) == ("EssentialContainerExited", 3) and machine.stopped == []
 
