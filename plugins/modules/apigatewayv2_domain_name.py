@@ -18,9 +18,10 @@ description:
   - Creates, changes and deletes a regional custom domain name of Amazon API Gateway, and its mapping to one stage of an
     HTTP API. M(community.aws.api_gateway_domain) maps REST APIs only.
   - One name may be in several regions, each with its own certificate and API. Which of them answers is for the records
-    of the name to say. They point to RV(regional_domain_name), an alias in the zone RV(hosted_zone_id), by latency or
-    failover and with a health check for each region. Such a check asks the API at its own endpoint
-    (C(<api>.execute-api.<region>.amazonaws.com)), for at the name itself every region's check would ask the same one.
+    of the name to say. They point to RV(regional_domain_name), as a C(CNAME) with a short TTL or as an alias in the
+    zone RV(hosted_zone_id), by latency or failover and with a health check for each region. Such a check asks the API
+    at its own endpoint (C(<api>.execute-api.<region>.amazonaws.com)), for at the name itself every region's check would
+    ask the same one.
   - API Gateway goes by the C(Host) header. CloudFront has to send the name of the origin on, not that of the viewer.
   - A name belongs to one account in a region. One that is not tagged ours is refused.
 options:
@@ -64,17 +65,16 @@ EXAMPLES = r"""
     tags: {Name: cars-prod}
   register: domain
 
-- name: Lead those who are near to it there while it is healthy
+- name: Lead there while the first region is not healthy
   amazon.aws.route53:
     state: present
     zone: cars.example.com
     record: api.cars.example.com
-    type: A
+    type: CNAME
     value: "{{ domain.regional_domain_name }}"
-    alias: true
-    alias_hosted_zone_id: "{{ domain.hosted_zone_id }}"
+    ttl: 10
     identifier: eu-west-1
-    region: eu-west-1
+    failover: SECONDARY
     health_check: 11111111-2222-3333-4444-555555555555
     overwrite: true
 """
