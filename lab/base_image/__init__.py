@@ -46,7 +46,7 @@ def ensure() -> None:
     options = [part for name, value in given.items() for part in ("--build-arg", f"{name}={value}")]
     recipe = ("--file", str(Path(__file__).parent / "Containerfile"))
     try:
-        # With layers, or each build would begin anew. A host's name servers and routes are the machine's.
+        # With layers, or each build would begin anew; in the machine's own network, so that none is made for it.
         podman.podman(
             *("build", "--quiet", "--layers", "--network", "host", *recipe, *options),
             *("--tag", settings.NODE_IMAGE, str(ROLE / "files")),

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from moto.ec2.models import ec2_backends
 
-from lab import interfaces, podman, registry, settings, task_containers
+from lab import interfaces, podman, registry, settings, task_containers, times
 from lab.moto_patches import ec2, ecs
 from lab.moto_patches.ecs import Task
 from lab.reconcilers import networks, services
@@ -131,6 +131,7 @@ class Tasks(Reconciler):
 
     def reconcile(self) -> None:
         """Compare each task with its container."""
+        ecs.forget_stopped()
         present = [task for task in ecs.tasks() if task.last_status != "STOPPED"]
         if not present and self._swept:
             return
@@ -145,7 +146,6 @@ class Tasks(Reconciler):
         here = {task.id for task in present}
         self._checks = {key: check for key, check in self._checks.items() if key in here}
         self._processes = {key: number for key, number in self._processes.items() if key in here}
-        ecs.forget_stopped()
 
     def _listed(self, present: list[Task]) -> set[str]:
         """Ids of the tasks whose containers run, as podman says; the first time, containers of no task are removed."""
@@ -174,15 +174,16 @@ class Tasks(Reconciler):
                 else:
                     self._died(task)
             case "RUNNING", _:
-                self._begin(task.id, self._start, task)
+                if times.over("task start", task.id):
+                    self._begin(task.id, self._start, task)
             case _, "RUNNING":
                 begin_stopping(task)
                 self.changed()
             case _, "DEACTIVATING":
                 task_containers.keep_output(task)
-                if not running or services.drained(task):
+                if (not running or services.drained(task)) and times.over("task stop", task.id):
                     self._begin(task.id, self._stop, task, running)
-            case _:
+            case _ if times.over("task stop", task.id):
                 self._begin(task.id, self._stop, task, running)
 
     def _begin(self, key: str, act: Callable[..., None], *arguments: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from moto.ecs.models import ecs_backends
 
-from lab import podman, registry, settings, task_containers, task_metadata
+from lab import podman, registry, settings, task_containers, task_metadata, times
 from lab.imds import Credentials
 from lab.moto_patches import ecs, elbv2
 from lab.reconcilers import networks, tasks
@@ -274,6 +274,17 @@ def test_a_task_that_is_stopped_gets_its_time(
     rounds(reconciler, lambda: task.last_status == "STOPPED")
     assert machine.stopped == [(tasks.container_name(task), 7)]
     assert (task.exit_code, task.stopped_reason) == (0, "trial") and machine.ended == {}
+
+
+def test_realistic_takes_its_time(account_with_roles: Account, machine: Machine, reconciler: tasks.Tasks) -> None:
+    times.follow(1)
+    task = account_with_roles.run()
+    for _ in range(3):
+        reconciler.reconcile()
+    assert task.last_status == "PROVISIONING" and machine.running == {}
+    times.follow(0)
+    started(reconciler, task)
+    assert task.last_status == "RUNNING"
 
 
 def test_a_container_that_ends_takes_its_task_along(
