@@ -135,6 +135,8 @@ HASH_TAG = "vahana:definition"
 DESCRIBED = 10
 """Most services, tasks or task definitions of one call."""
 POLL = 3.0
+ROLE_SECONDS = 60
+"""How long the role may take: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html"""
 
 
 def pieces(found: list[str]) -> Iterator[list[str]]:
@@ -313,14 +315,7 @@ class Services:
         if found is None:
             self.after[f"{self.cluster}/{name}"] = wanted
             if self.writing:
-                self.client.create_service(
-                    cluster=self.cluster,
-                    serviceName=name,
-                    launchType="FARGATE",
-                    propagateTags="SERVICE",
-                    tags=api_tags(tags),
-                    **given,
-                )
+                self.create_service(serviceName=name, tags=api_tags(tags), **given)
             return definition
         if service["scaled"]:
             wanted["desiredCount"] = found["desiredCount"]
@@ -336,6 +331,18 @@ class Services:
                 if differing != ["tags"]:
                     self.client.update_service(cluster=self.cluster, service=name, **given)
         return definition
+
+    def create_service(self, **given: Any) -> None:
+        """Make a service; waits for ECS's own role, which an account gets with its first cluster."""
+        deadline = time.monotonic() + ROLE_SECONDS
+        while True:
+            try:
+                self.client.create_service(cluster=self.cluster, launchType="FARGATE", propagateTags="SERVICE", **given)
+                return
+            except self.client.exceptions.InvalidParameterException as error:
+                if "service linked role" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL)
 
     def delete_services(self, services: list[dict[str, Any]]) -> None:
         """Delete services and wait until they are gone."""

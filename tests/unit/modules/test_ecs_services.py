@@ -7,8 +7,10 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.ecs.exceptions import InvalidParameterException
 
 from lab import moto_patches
+from lab.moto_patches import ecs as ecs_patch
 from lab.reconcilers.stand_ins import FAULT_TAG, StandIns
 from plugins.modules import ecs_services
 
@@ -192,3 +194,17 @@ def test_a_foreign_cluster_is_left_alone(services: Run) -> None:
     refused = services({"auth": "auth"})
     assert refused["failed"] and f"{CLUSTER} exists but is not tagged" in refused["msg"]
     assert not services({}, state="absent")["changed"]
+
+
+def test_the_first_service_of_an_account_waits_for_ecs_role(services: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    create, refusals = ecs_patch.create_service, ["Unable to assume the service linked role."]
+
+    def refusing(*arguments: Any) -> Any:
+        if refusals:
+            raise InvalidParameterException(refusals.pop())
+        return create(*arguments)
+
+    monkeypatch.setattr(ecs_patch, "create_service", refusing)
+    assert not services({"auth": "auth"}).get("failed") and found("auth")["runningCount"] == 2
+    refusals.append("Something else.")
+    assert "Something else." in services({"auth": "auth", "cars": "cars"})["msg"]
