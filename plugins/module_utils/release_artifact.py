@@ -1,4 +1,4 @@
-"""Turns the sources of a backend and a front end into the archives that hosts and buckets take.
+"""Turns the sources of a backend, of functions and a front end into the archives that hosts, Lambda and buckets take.
 
 The same sources give the same bytes on every machine: archives hold sorted names, no times, no owners and one of two
 modes, and nothing of the folder they were made from. That makes a release's name a promise about its content.
@@ -12,6 +12,7 @@ import fnmatch
 import getpass
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import socket
 import subprocess
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,8 +50,10 @@ IGNORED_ANYWHERE = (
 IGNORED_AT_TOP = ("dist", "coverage")
 """Names that are no source at the top of an application: what a build or a test run leaves there."""
 
-BACKEND = "backend.tar.gz"
-FRONTEND = "frontend.tar.gz"
+ARCHIVES = {"backend": "backend.tar.gz", "functions": "functions.zip", "frontend": "frontend.tar.gz"}
+"""The archives of a release, by the role of their sources."""
+FUNCTIONS_RELEASE = "release.json"
+"""What tells functions which release they are: a version of a function keeps its environment, and has no folder."""
 MANIFEST = "manifest.json"
 
 _RECIPE = 1
@@ -63,7 +67,7 @@ _TEST_LOG_LINES = 50
 PASSED, NOT_RUN, NONE = "passed", "not run", "none"
 """What a manifest says of the tests: they passed, nobody asked for them, or the applications have no script "test"."""
 
-_IDENTITY = ("version", "source", "backend", "frontend")
+_IDENTITY = ("version", "source", *ARCHIVES)
 """What of a manifest two builds of the same sources have in common; the rest says who built it, when and with what."""
 
 
@@ -119,7 +123,7 @@ def _stays_inside(root: Path, link: Path) -> bool:
 
 
 def digest_sources(sources: Mapping[str, Path]) -> str:
-    """Return the sha256 (hex) of the sources of all applications, each under its role ("backend", "frontend").
+    """Return the sha256 (hex) of the sources of all applications, each under its role (:data:`ARCHIVES`).
 
     Names, contents, links and the executable bit count; times, owners, other mode bits and the folder's place do not.
     """
@@ -133,9 +137,10 @@ def digest_sources(sources: Mapping[str, Path]) -> str:
     return digest.hexdigest()
 
 
-def check_sources(backend: Path, frontend: Path | None, start_file: str) -> list[str]:
+def check_sources(sources: Mapping[str, Path], start_file: str) -> list[str]:
     """Return what keeps these applications from being built, each with its mend; empty when nothing does."""
     problems: list[str] = []
+    backend = sources["backend"]
     package = _read_package(backend, "backend", problems)
     if package is not None:
         if not (backend / start_file).is_file():
@@ -147,11 +152,13 @@ def check_sources(backend: Path, frontend: Path | None, start_file: str) -> list
                 f'{backend}/package.json has no script "migrate"; add one that brings the database up to date and may '
                 'run again, or that does nothing, e.g. "migrate": "node -e \'\'"'
             )
-    if frontend is not None:
-        package = _read_package(frontend, "front end", problems)
+    for role, example in (("functions", "node build.js"), ("frontend", "vite build")):
+        if role not in sources:
+            continue
+        package = _read_package(sources[role], role, problems)
         if package is not None and "build" not in _scripts(package):
             problems.append(
-                f'{frontend}/package.json has no script "build"; add one that builds into dist/, e.g. "vite build"'
+                f'{sources[role]}/package.json has no script "build"; add one that builds into dist/, e.g. "{example}"'
             )
     return problems
 
@@ -160,8 +167,7 @@ def _read_package(source: Path, role: str, problems: list[str]) -> dict[str, Any
     """Read package.json; None, with the reason added to ``problems``, when there is none to use."""
     file = source / "package.json"
     if not source.is_dir():
-        variable = "release_backend_source" if role == "backend" else "release_frontend_source"
-        problems.append(f"the folder of the {role}, {source}, does not exist; set {variable}")
+        problems.append(f"the folder of the {role}, {source}, does not exist; set release_{role}_source")
         return None
     if not file.is_file():
         problems.append(f"{file} is missing; run `npm init` in {source}")
@@ -305,6 +311,28 @@ def pack(directory: Path, archive: Path) -> dict[str, Any]:
     return describe(archive)
 
 
+def pack_zip(directory: Path, archive: Path) -> dict[str, Any]:
+    """Write the files below a folder into a .zip whose bytes depend on their names and contents only.
+
+    Returns:
+        {"sha256": hex, "size": bytes} of the archive.
+    """
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    write_zip(archive, {path.relative_to(directory).as_posix(): path for path in files})
+    return describe(archive)
+
+
+def write_zip(archive: Path | io.BytesIO, files: Mapping[str, Path]) -> None:
+    """Write files by their names in the archive; no times, no owners, and one of two modes."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for name, path in files.items():
+            # The earliest time that a zip can say; 0o100644 or 0o100755 as on Unix.
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.compress_type = 3, zipfile.ZIP_DEFLATED
+            entry.external_attr = (0o100755 if path.stat().st_mode & 0o100 else 0o100644) << 16
+            packed.writestr(entry, path.read_bytes())
+
+
 def describe(archive: Path) -> dict[str, Any]:
     """Return {"sha256": hex, "size": bytes} of a file."""
     with archive.open("rb") as content:
@@ -321,8 +349,7 @@ class LocalRelease:
     @property
     def archives(self) -> dict[str, Path]:
         """Files by the manifest's key for them."""
-        files = {"backend": BACKEND, "frontend": FRONTEND}
-        return {role: self.directory / name for role, name in files.items() if self.manifest.get(role)}
+        return {role: self.directory / name for role, name in ARCHIVES.items() if self.manifest.get(role)}
 
 
 def read_local(dist: Path, version: str) -> LocalRelease | None:
@@ -368,8 +395,7 @@ def build(
     dist: Path,
     version: str,
     digest: str,
-    backend: Path,
-    frontend: Path | None,
+    sources: Mapping[str, Path],
     npm: Npm,
     *,
     tests: bool = False,
@@ -381,8 +407,7 @@ def build(
         dist: folder of builds.
         version: name of the release.
         digest: of the sources.
-        backend: folder of the backend.
-        frontend: folder of the front end, None when there is none.
+        sources: folders by role; there is always a backend.
         npm: what to build with.
         tests: whether the sources have to pass their tests.
         commit: that the sources are of, for the manifest.
@@ -392,11 +417,14 @@ def build(
     """
     with tempfile.TemporaryDirectory(prefix=_TMP_PREFIX, dir=dist) as temporary:
         work = Path(temporary)
+        functions, frontend = sources.get("functions"), sources.get("frontend")
         with ThreadPoolExecutor(max_workers=2) as pool:
-            app = pool.submit(_install_backend, backend, work / "backend", npm)
+            app = pool.submit(_install_backend, sources["backend"], work / "backend", npm)
+            code = pool.submit(_build_functions, sources, work / "lambda", npm, version) if functions else None
             pages = pool.submit(_build_frontend, frontend, work / "frontend", npm) if frontend else None
-            tested = pool.submit(_test_all, backend, frontend, work / "tests", npm) if tests else None
+            tested = pool.submit(_test_all, sources, work / "tests", npm) if tests else None
             app_directory = app.result()
+            code_directory = code.result() if code else None
             pages_directory = pages.result() if pages else None
             test_result = tested.result() if tested else NOT_RUN
         output = work / "release"
@@ -409,12 +437,15 @@ def build(
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             **npm.versions(),
             "tests": test_result,
+            "functions": None,
             "frontend": None,
         }
+        if code_directory:
+            manifest["functions"] = pack_zip(code_directory, output / ARCHIVES["functions"])
         if pages_directory:
-            manifest["frontend"] = pack(pages_directory, output / FRONTEND)
+            manifest["frontend"] = pack(pages_directory, output / ARCHIVES["frontend"])
             _add_pages(pages_directory, app_directory / "public")
-        manifest["backend"] = pack(app_directory, output / BACKEND)
+        manifest["backend"] = pack(app_directory, output / ARCHIVES["backend"])
         (output / MANIFEST).write_text(manifest_text(manifest))
         target = dist / version
         if target.exists():
@@ -454,29 +485,44 @@ def _build_frontend(source: Path, target: Path, npm: Npm) -> Path:
     return pages
 
 
-def run_tests(dist: Path, backend: Path, frontend: Path | None, npm: Npm) -> str:
+def _build_functions(sources: Mapping[str, Path], target: Path, npm: Npm, version: str) -> Path:
+    """Build the functions in a copy beside one of the backend, from which they may import as ``../backend``."""
+    for role in ("backend", "functions"):
+        _copy_sources(sources[role], target / role)
+    copy = target / "functions"
+    npm.run(["ci", "--include=dev", "--no-audit", "--no-fund"], copy)
+    npm.run(["run", "build"], copy)
+    code = copy / "dist"
+    if not code.is_dir() or not any(code.iterdir()):
+        raise ReleaseError(f"`npm run build` of {sources['functions']} made no dist/; let it build into dist/")
+    (code / FUNCTIONS_RELEASE).write_text(f"{json.dumps({'version': version})}\n")
+    return code
+
+
+def run_tests(dist: Path, sources: Mapping[str, Path], npm: Npm) -> str:
     """Run the tests of sources that are built already; return what :data:`PASSED` and its like mean.
 
     Raises:
         ReleaseError: one failed.
     """
     with tempfile.TemporaryDirectory(prefix=_TMP_PREFIX, dir=dist) as temporary:
-        return _test_all(backend, frontend, Path(temporary) / "tests", npm)
+        return _test_all(sources, Path(temporary) / "tests", npm)
 
 
-def _test_all(backend: Path, frontend: Path | None, target: Path, npm: Npm) -> str:
-    """Run the tests in copies of their own: what they leave there is in no archive."""
+def _test_all(sources: Mapping[str, Path], target: Path, npm: Npm) -> str:
+    """Run the tests in copies of their own, side by side: what they leave there is in no archive."""
     result = NONE
-    for name, source in (("backend", backend), ("front end", frontend)):
-        if source is None or not has_tests(source):
+    for role, source in sources.items():
+        _copy_sources(source, target / role)
+    for role, source in sources.items():
+        if not has_tests(source):
             continue
-        copy = target / name.replace(" ", "")
-        _copy_sources(source, copy)
+        copy = target / role
         npm.run(["ci", "--include=dev", "--no-audit", "--no-fund"], copy)
         try:
             npm.run(["test"], copy, _TEST_LOG_LINES)
         except ReleaseError as error:
-            raise ReleaseError(f"the {name} does not pass its tests, so nothing is released: {error}") from error
+            raise ReleaseError(f"the {role} does not pass its tests, so nothing is released: {error}") from error
         result = PASSED
     return result
 
@@ -517,7 +563,7 @@ def prune(dist: Path, keep: int, version: str) -> list[str]:
 
 
 class ReleaseBucket:
-    """The releases in a bucket: ``<prefix>/<version>/{backend.tar.gz,frontend.tar.gz,manifest.json}``.
+    """The releases in a bucket: ``<prefix>/<version>/``, with a manifest and :data:`ARCHIVES`.
 
     A release is there when its manifest is, which is written last and never rewritten.
     """
@@ -571,10 +617,10 @@ class ReleaseBucket:
         return sorted(found, key=lambda release: (release[1], release[0]), reverse=True)
 
     def missing(self, manifest: Mapping[str, Any]) -> list[str]:
-        """Return which archives ("backend", "frontend") are not in the bucket as the manifest has them."""
+        """Return which archives (by role) are not in the bucket as the manifest has them."""
         return [
             role
-            for role, name in (("backend", BACKEND), ("frontend", FRONTEND))
+            for role, name in ARCHIVES.items()
             if manifest.get(role) and not self._holds(self.key(manifest["version"], name), manifest[role])
         ]
 
@@ -616,7 +662,7 @@ class ReleaseBucket:
                     Bucket=self._bucket,
                     Key=key,
                     Body=body,
-                    ContentType="application/gzip",
+                    ContentType="application/zip" if archive.suffix == ".zip" else "application/gzip",
                     ChecksumAlgorithm="SHA256",
                     ChecksumSHA256=base64.b64encode(bytes.fromhex(release.manifest[role]["sha256"])).decode(),
                 )
@@ -647,8 +693,7 @@ class ReleaseBucket:
         Raises:
             ReleaseError: it is not what the manifest says.
         """
-        name = BACKEND if role == "backend" else FRONTEND
-        key = self.key(manifest["version"], name)
+        key = self.key(manifest["version"], ARCHIVES[role])
         try:
             content: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except self._client.exceptions.NoSuchKey as error:

@@ -30,7 +30,7 @@ class Origin:
     """Sources, and where they come from.
 
     Attributes:
-        sources: folder by role ("backend", "frontend").
+        sources: folder by role ("backend", "functions", "frontend").
         commit: of the backend's repository, in full; with "-dirty" when the sources are not as it has them; empty when
             they are in no repository.
     """

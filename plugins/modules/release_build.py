@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Build a release of the backend and the front end, and keep it in the bucket of releases."""
+"""Build a release of the backend, the functions and the front end, and keep it in the bucket of releases."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.module_utils.planning import is_planned
 from ansible.module_utils.release_artifact import (
+    ARCHIVES,
     MANIFEST,
     RELEASE_NAME,
     LocalRelease,
@@ -38,8 +39,8 @@ DOCUMENTATION = r"""
 module: release_build
 short_description: Build a release and keep it in a bucket
 description:
-  - Builds the archives that hosts and buckets take, from the sources of a Node.js backend and a front end, with
-    C(npm ci) in a clean copy. The same sources give the same bytes on every machine.
+  - Builds the archives that hosts, Lambda and buckets take, from the sources of a Node.js backend, of functions and a
+    front end, with C(npm ci) in a clean copy. The same sources give the same bytes on every machine.
   - Sources are folders as they are, or as a commit of their git repository has them; the repository is only read.
   - A release is named after its sources, so unchanged sources are neither built nor uploaded again. A release that is
     in the bucket is never rewritten.
@@ -54,6 +55,12 @@ options:
     default: ""
   backend_source:
     description: Folder of the backend. Empty when there are no sources, and I(version) names a release that exists.
+    type: path
+    default: ""
+  functions_source:
+    description:
+      - Folder of Lambda functions; what C(npm run build) leaves in C(dist/) becomes a zip. They may import the sources
+        of the backend as C(../backend), beside which they are built. Empty when there are none.
     type: path
     default: ""
   frontend_source:
@@ -143,8 +150,8 @@ version:
   type: str
 manifest:
   description:
-    - C(version), C(source) (digest of the sources), C(backend) and C(frontend), each with C(sha256) and C(size),
-      C(frontend) null when there is none. These are the same for whoever builds the same sources.
+    - C(version), C(source) (digest of the sources), C(backend), C(functions) and C(frontend), each with C(sha256) and
+      C(size), null when there is none. These are the same for whoever builds the same sources.
     - C(commit) (with C(-dirty) when the sources were not as it has them), C(builder), C(time) (ISO 8601, UTC), C(node)
       and C(npm) (versions), and C(tests) (C(passed), C(none) or C(not run)).
     - Empty in check mode for a release that is not built yet.
@@ -202,7 +209,7 @@ class Release:
         self._bucket_name = params["bucket"]
         self._dist = Path(params["dist"])
         self._backend: Path | None = origin.folder("backend")
-        self._frontend: Path | None = origin.folder("frontend")
+        self._origin = origin.sources
         self._commit = origin.commit
         self._tests = params["tests"]
         self._start_file = params["start_file"]
@@ -236,7 +243,7 @@ class Release:
 
     def _digest(self) -> str:
         """Return the digest of the sources once they are known to be buildable."""
-        if problems := check_sources(self._required_backend(), self._frontend, self._start_file):
+        if problems := check_sources(self._sources(), self._start_file):
             raise ReleaseError("; ".join(problems))
         digest: str = digest_sources(self._sources())
         return digest
@@ -257,8 +264,7 @@ class Release:
                     self._dist,
                     version,
                     digest,
-                    self._required_backend(),
-                    self._frontend,
+                    self._sources(),
                     npm,
                     tests=self._tests,
                     commit=self._commit,
@@ -297,12 +303,12 @@ class Release:
         if self._check or not self._must_test(published):
             return False
         with builds_locked(self._dist):
-            run_tests(self._dist, self._required_backend(), self._frontend, find_npm(self._npm))
+            run_tests(self._dist, self._sources(), find_npm(self._npm))
         return True
 
     def _tested(self, local: LocalRelease) -> LocalRelease:
         """Return a build of this machine with the result of its tests in its manifest."""
-        result = run_tests(self._dist, self._required_backend(), self._frontend, find_npm(self._npm))
+        result = run_tests(self._dist, self._sources(), find_npm(self._npm))
         tested = replace(local, manifest={**local.manifest, "tests": result})
         partial = local.directory / f".{MANIFEST}"
         partial.write_text(manifest_text(tested.manifest))
@@ -314,7 +320,7 @@ class Release:
         uploaded: list[str] = []
         if self._bucket is not None:
             roles = self._missing(local.manifest) if local else sorted(self._sources())
-            names = [f"{role}.tar.gz" for role in roles] + ([] if published else [MANIFEST])
+            names = [ARCHIVES[role] for role in roles] + ([] if published else [MANIFEST])
             uploaded = [self._bucket.key(version, name) for name in names]
         return self._result(version, local.manifest if local else {}, built=local is None, uploaded=uploaded)
 
@@ -350,8 +356,7 @@ class Release:
         return self._backend
 
     def _sources(self) -> dict[str, Path]:
-        sources = {"backend": self._required_backend()}
-        return {**sources, "frontend": self._frontend} if self._frontend else sources
+        return {**self._origin, "backend": self._required_backend()}
 
     def _local(self, version: str, digest: str) -> LocalRelease | None:
         """Return the build of this machine, unless it was made of other sources than those given."""
@@ -396,6 +401,7 @@ def main() -> None:
         argument_spec={
             "version": {"type": "str", "default": ""},
             "backend_source": {"type": "path", "default": ""},
+            "functions_source": {"type": "path", "default": ""},
             "frontend_source": {"type": "path", "default": ""},
             "ref": {"type": "str", "default": ""},
             "project": {"type": "path", "default": ""},
@@ -410,7 +416,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    sources = {role: Path(params[f"{role}_source"]) for role in ("backend", "frontend") if params[f"{role}_source"]}
+    sources = {role: Path(params[f"{role}_source"]) for role in ARCHIVES if params[f"{role}_source"]}
     try:
         name = params["bucket"]
         bucket = ReleaseBucket(module.client("s3"), name, params["prefix"]) if name else None

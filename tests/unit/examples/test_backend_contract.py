@@ -30,7 +30,7 @@ def written_as_documented(folder: Path) -> Path:
 
 
 def test_the_smallest_backend_can_be_released(tmp_path: Path) -> None:
-    problems = check_sources(written_as_documented(tmp_path), None, "src/server.js")
+    problems = check_sources({"backend": written_as_documented(tmp_path)}, "src/server.js")
     # `npm install` writes that one.
     assert [problem for problem in problems if "package-lock.json" not in problem] == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,20 +118,20 @@ def test_archives_have_the_same_bytes_whatever_the_files_carry(tmp_path: Path, u
 
 def test_everything_missing_is_named_with_its_mend(tmp_path: Path) -> None:
     backend, frontend = tmp_path / "backend", tmp_path / "frontend"
-    assert check_sources(write_app(tmp_path / "good"), None, "src/server.js") == []
-    assert "release_backend_source" in check_sources(backend, None, "src/server.js")[0]
+    assert check_sources({"backend": write_app(tmp_path / "good")}, "src/server.js") == []
+    assert "release_backend_source" in check_sources({"backend": backend}, "src/server.js")[0]
     backend.mkdir()
     frontend.mkdir()
-    assert "npm init" in check_sources(backend, None, "src/server.js")[0]
+    assert "npm init" in check_sources({"backend": backend}, "src/server.js")[0]
     (backend / "package.json").write_text("{}")
     (frontend / "package.json").write_text("{}")
-    text = " / ".join(check_sources(backend, frontend, "src/server.js"))
+    text = " / ".join(check_sources({"backend": backend, "frontend": frontend}, "src/server.js"))
     for mend in ("npm install", "create it or set release_start_file", 'script "migrate"', 'script "build"'):
         assert mend in text
     (backend / "package.json").write_text("{")
-    assert any("not valid JSON" in problem for problem in check_sources(backend, None, "src/server.js"))
+    assert any("not valid JSON" in problem for problem in check_sources({"backend": backend}, "src/server.js"))
     (backend / "package.json").write_text("[]")
-    assert any("JSON object" in problem for problem in check_sources(backend, None, "src/server.js"))
+    assert any("JSON object" in problem for problem in check_sources({"backend": backend}, "src/server.js"))
 
 
 @pytest.mark.parametrize("name", ["1.4.0", "1.4.0-3f2a91c0b7de", "2026.11.22+hotfix_1", "a" * 64])
@@ -180,9 +181,9 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Npm:
 def test_a_build_is_whole_and_found_again(tmp_path: Path, npm: Npm, monkeypatch: pytest.MonkeyPatch) -> None:
     backend, frontend, dist = write_app(tmp_path / "backend"), write_app(tmp_path / "frontend"), tmp_path / "dist"
     with builds_locked(dist):
-        first = build(dist, "1.0.0", "d" * 64, backend, frontend, npm, commit="c" * 40)
+        first = build(dist, "1.0.0", "d" * 64, {"backend": backend, "frontend": frontend}, npm, commit="c" * 40)
         monkeypatch.setenv("LOGNAME", "somebody-else")
-        second = build(dist, "1.0.0", "d" * 64, backend, frontend, npm)
+        second = build(dist, "1.0.0", "d" * 64, {"backend": backend, "frontend": frontend}, npm)
     assert identity(first.manifest) == identity(second.manifest)
     assert {key: first.manifest[key] for key in ("commit", "node", "npm", "tests")} == {
         "commit": "c" * 40,
@@ -208,6 +209,24 @@ def test_a_build_is_whole_and_found_again(tmp_path: Path, npm: Npm, monkeypatch:
     assert read_local(dist, "1.0.0") is None
 
 
+def test_functions_are_built_beside_the_backend(tmp_path: Path, npm: Npm) -> None:
+    sources = {role: write_app(tmp_path / "elsewhere" / role) for role in ("backend", "functions")}
+    (sources["functions"] / "src/shared.js").write_text("import '../../backend/src/server.js';")
+    dist = tmp_path / "dist"
+    with builds_locked(dist):
+        first = build(dist, "1.0.0", "d" * 64, sources, npm)
+        second = build(dist, "1.0.0", "d" * 64, sources, npm)
+        other = build(dist, "1.0.1", "d" * 64, sources, npm)
+    assert identity(first.manifest) == identity(second.manifest)
+    assert first.manifest["functions"] != other.manifest["functions"]
+    assert first.manifest["frontend"] is None
+    with zipfile.ZipFile(first.archives["functions"].parent.parent / "1.0.0/functions.zip") as packed:
+        assert sorted(packed.namelist()) == ["assets/app.js", "index.html", "release.json"]
+        assert json.loads(packed.read("release.json")) == {"version": "1.0.0"}
+    with tarfile.open(dist / "1.0.0/backend.tar.gz") as tar:
+        assert not [name for name in tar.getnames() if "functions" in name]
+
+
 def test_a_failed_build_says_why_and_leaves_nothing(tmp_path: Path, npm: Npm) -> None:
     backend, dist = write_app(tmp_path / "backend"), tmp_path / "dist"
     (backend / "fail").write_text("")
@@ -215,26 +234,26 @@ def test_a_failed_build_says_why_and_leaves_nothing(tmp_path: Path, npm: Npm) ->
         builds_locked(dist),
         pytest.raises(ReleaseError, match=r"npm ci --omit=dev.*exit code 7:\nnpm error this package is broken"),
     ):
-        build(dist, "1.0.0", "", backend, None, npm)
+        build(dist, "1.0.0", "", {"backend": backend}, npm)
     assert [path.name for path in dist.iterdir()] == [".lock"]
 
 
 def test_tests_run_in_a_copy_and_a_failing_one_is_quoted(tmp_path: Path, npm: Npm) -> None:
     backend, frontend, dist = write_app(tmp_path / "backend"), write_app(tmp_path / "frontend"), tmp_path / "dist"
     with builds_locked(dist):
-        untested = build(dist, "1.0.0", "d" * 64, backend, frontend, npm)
-        without = build(dist, "1.0.1", "d" * 64, backend, frontend, npm, tests=True)
+        untested = build(dist, "1.0.0", "d" * 64, {"backend": backend, "frontend": frontend}, npm)
+        without = build(dist, "1.0.1", "d" * 64, {"backend": backend, "frontend": frontend}, npm, tests=True)
         assert (without.manifest["tests"], is_tested(without.manifest)) == ("none", True)
         package = json.loads((backend / "package.json").read_text())
         (backend / "package.json").write_text(json.dumps({**package, "scripts": {"test": "x", "migrate": "true"}}))
-        tested = build(dist, "1.0.2", "d" * 64, backend, frontend, npm, tests=True)
+        tested = build(dist, "1.0.2", "d" * 64, {"backend": backend, "frontend": frontend}, npm, tests=True)
         assert (tested.manifest["tests"], is_tested(tested.manifest)) == ("passed", True)
         assert not is_tested(untested.manifest)
         with tarfile.open(dist / "1.0.2/backend.tar.gz") as tar:
             assert "src/left-by-a-test.js" not in tar.getnames()
         (backend / "failing").write_text("not ok 1 - cars are listed")
         with pytest.raises(ReleaseError, match=r"backend does not pass its tests.*exit code 1:\nnot ok 1 - cars are"):
-            build(dist, "1.0.3", "d" * 64, backend, frontend, npm, tests=True)
+            build(dist, "1.0.3", "d" * 64, {"backend": backend, "frontend": frontend}, npm, tests=True)
     assert not (dist / "1.0.3").exists()
 
 
@@ -249,7 +268,7 @@ def test_a_file_of_both_applications_is_refused(tmp_path: Path, npm: Npm) -> Non
     (backend / "public").mkdir()
     (backend / "public/index.html").write_text("mine")
     with builds_locked(dist), pytest.raises(ReleaseError, match=r"backend has public/index\.html"):
-        build(dist, "1.0.0", "", backend, frontend, npm)
+        build(dist, "1.0.0", "", {"backend": backend, "frontend": frontend}, npm)
 
 
 def test_npm_that_does_not_run(tmp_path: Path) -> None:
