@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.module_utils.named_resource import Found, NamedResource, run
@@ -21,7 +21,7 @@ DOCUMENTATION = r"""
 module: dynamodb_global_table
 short_description: Keep a DynamoDB table and its replicas in other regions
 description:
-  - Creates, changes and deletes an on demand table of Amazon DynamoDB whose keys are strings, with its secondary
+  - Creates, changes and deletes an on demand table of Amazon DynamoDB whose own keys are strings, with its secondary
     indexes, its expiry, its backups and its replicas (global tables, version 2019.11.21).
   - A table's own key cannot change; neither can that of an index, which is made anew under the same name.
   - M(community.aws.dynamodb_table) has no check mode and knows neither backups nor replicas.
@@ -61,6 +61,11 @@ options:
         description: Name of its sort key.
         type: str
         required: true
+      sort_key_type:
+        description: Whether that is a string or a number. Partition keys are strings.
+        type: str
+        choices: [S, N]
+        default: S
   ttl_attribute:
     description: Attribute with the second (Unix time) after which an item is deleted; empty when nothing expires.
     type: str
@@ -150,9 +155,12 @@ def index_definition(index: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def strings(*names: str) -> list[dict[str, str]]:
-    """Define the attributes that are keys: strings, all of them."""
-    return [{"AttributeName": name, "AttributeType": "S"} for name in sorted(set(names))]
+def attributes(key: Mapping[str, str], indexes: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Define the attributes of the table's key and its indexes, as the API has it."""
+    types = dict.fromkeys((key["partition_key"], key["sort_key"]), "S")
+    for index in indexes:
+        types |= {index["partition_key"]: "S", index["sort_key"]: index["sort_key_type"]}
+    return [{"AttributeName": name, "AttributeType": types[name]} for name in sorted(types)]
 
 
 def _named_key(described: Mapping[str, Any]) -> dict[str, str]:
@@ -260,7 +268,11 @@ class GlobalTable(NamedResource):  # type: ignore[misc]
 
     @staticmethod
     def _indexes(table: Mapping[str, Any]) -> list[dict[str, str]]:
-        found = [{"name": each["IndexName"], **_named_key(each)} for each in table.get("GlobalSecondaryIndexes", [])]
+        types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+        found = []
+        for each in table.get("GlobalSecondaryIndexes", []):
+            key = _named_key(each)
+            found.append({"name": each["IndexName"], **key, "sort_key_type": types[key["sort_key"]]})
         return sorted(found, key=lambda each: each["name"])
 
     # What is to be ---------------------------------------------------------------------------------------------------
@@ -282,12 +294,11 @@ class GlobalTable(NamedResource):  # type: ignore[misc]
     def create(self, wanted: dict[str, Any], tags: Mapping[str, str]) -> str:
         """Create the table, and then what can be set only when it is there."""
         self._wait(lambda table: table is None, "gone")
-        keys = [name for each in (wanted["key"], *wanted["indexes"]) for role, name in each.items() if role != "name"]
         indexes = [index_definition(index) for index in wanted["indexes"]]
         made = self.home.client.create_table(
             TableName=self.name,
             BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=strings(*keys),
+            AttributeDefinitions=attributes(wanted["key"], wanted["indexes"]),
             KeySchema=key_schema(**wanted["key"]),
             **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
             **({"StreamSpecification": STREAM} if wanted["replicas"] else {}),
@@ -329,12 +340,10 @@ class GlobalTable(NamedResource):  # type: ignore[misc]
         for index in found:
             if index not in wanted:
                 self._update_table(GlobalSecondaryIndexUpdates=[{DELETE: {"IndexName": index["name"]}}])
-        keys = [name for each in wanted for role, name in each.items() if role != "name"]
-        own = [self.parameters["partition_key"], self.parameters["sort_key"]]
         for index in wanted:
             if index not in found:
                 self._update_table(
-                    AttributeDefinitions=strings(*own, *keys),
+                    AttributeDefinitions=attributes(self.parameters, wanted),
                     GlobalSecondaryIndexUpdates=[{CREATE: index_definition(index)}],
                 )
 
@@ -404,7 +413,10 @@ class GlobalTable(NamedResource):  # type: ignore[misc]
 
 def main() -> None:
     """Run the module."""
-    index = {key: {"type": "str", "required": True, "no_log": False} for key in ("name", "partition_key", "sort_key")}
+    index: dict[str, Any] = {
+        **{key: {"type": "str", "required": True, "no_log": False} for key in ("name", "partition_key", "sort_key")},
+        "sort_key_type": {"type": "str", "choices": ["S", "N"], "default": "S", "no_log": False},
+    }
     run(
         GlobalTable,
         {

@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.ownership import foreign, owned_by
-from ansible.module_utils.release_artifact import ReleaseError, list_sources
+from ansible.module_utils.release_artifact import ReleaseError, list_sources, write_zip
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import compare_aws_tags
 from botocore.exceptions import BotoCoreError, ClientError
@@ -34,13 +33,23 @@ description:
     packages must be part of the sources (bundled).
 options:
   prefix:
-    description: Names of all functions of the set begin with it. Those of ours that do and are not listed are deleted.
+    description:
+      - Names of all functions of the set begin with it. Those of ours that do, are of the same layer (tag
+        C(vahana:layer)) and are not listed are deleted.
     type: str
     required: true
   source:
-    description: Folder of the sources of all functions. Needed as soon as there is one.
+    description: Folder of the sources of all functions. Needed as soon as there is one, unless O(code) is given.
     type: path
     default: ""
+  code:
+    description:
+      - Archive in S3 that a function begins with, in place of O(source). Which code it has later is left to
+        M(lambda_release).
+    type: dict
+    suboptions:
+      bucket: {description: Bucket of the archive., type: str, required: true}
+      key: {description: Key of the archive., type: str, required: true}
   runtime: {description: Runtime of all functions., type: str, default: nodejs24.x}
   architecture:
     description: Processor of all functions.
@@ -61,6 +70,11 @@ options:
       memory_size: {description: Memory in MB., type: int, default: 256}
       environment: {description: Environment variables; no secrets., type: dict, default: {}}
       log_group: {description: Log group that it writes to., type: str, required: true}
+      reserved_concurrency:
+        description:
+          - Most executions at the same time, taken from those of the account, of which 100 must stay for all others.
+            0 reserves none; without it this is nobody's business.
+        type: int
       queue_arn: {description: Queue whose messages it works on., type: str, default: ""}
       batch_size: {description: Most messages of an invocation., type: int, default: 10}
       batching_window: {description: Seconds to wait for a full batch., type: int, default: 0}
@@ -109,6 +123,7 @@ code_sha256:
 """
 
 WORKERS = 8
+LAYER = "vahana:layer"
 LEFT_OUT = ("test", "tests", "package-lock.json", ".gitignore")
 """What of a folder's top no function needs."""
 PROPAGATION_SECONDS = 90
@@ -140,20 +155,16 @@ def archive(source: Path) -> bytes:
             "into the sources (for example with esbuild), list them as devDependencies; @aws-sdk comes with the runtime"
         )
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
-        for file in list_sources(source):
-            if file.path.split("/")[0] in LEFT_OUT:
-                continue
-            # The earliest time that a zip can say; 0o100644 or 0o100755 as on Unix.
-            entry = zipfile.ZipInfo(file.path, (1980, 1, 1, 0, 0, 0))
-            entry.create_system, entry.compress_type = 3, zipfile.ZIP_DEFLATED
-            entry.external_attr = (0o100755 if file.executable else 0o100644) << 16
-            packed.writestr(entry, (source / file.path).read_bytes())
+    sources = (file.path for file in list_sources(source) if file.path.split("/")[0] not in LEFT_OUT)
+    write_zip(content, {path: source / path for path in sources})
     return content.getvalue()
 
 
-def wanted_function(module: AnsibleAWSModule, option: Mapping[str, Any], code: str) -> Object:
-    """Return what a function should be, in the API's terms; ``EventSource`` is its mapping."""
+def wanted_function(module: AnsibleAWSModule, option: Mapping[str, Any], digest: str) -> Object:
+    """Return what a function should be, in the API's terms; ``EventSource`` is its mapping.
+
+    :param digest: hash of the code, empty when that is nobody's business.
+    """
     wanted: Object = {
         "Description": option["description"],
         "Role": option["role_arn"],
@@ -164,10 +175,13 @@ def wanted_function(module: AnsibleAWSModule, option: Mapping[str, Any], code: s
         "Environment": {"Variables": {key: str(value) for key, value in option["environment"].items()}},
         "LoggingConfig": {"LogFormat": "JSON", "LogGroup": option["log_group"]},
         "Architectures": [module.params["architecture"]],
-        "CodeSha256": code,
         "Tags": {**module.params["tags"], "Name": module.params["prefix"] + option["name"]},
         "EventSource": {},
     }
+    if digest:
+        wanted["CodeSha256"] = digest
+    if option["reserved_concurrency"] is not None:
+        wanted["ReservedConcurrency"] = option["reserved_concurrency"]
     if option["queue_arn"]:
         wanted["EventSource"] = {
             "EventSourceArn": option["queue_arn"],
@@ -183,9 +197,9 @@ def wanted_function(module: AnsibleAWSModule, option: Mapping[str, Any], code: s
 class Functions:
     """What Lambda has, and how to change it."""
 
-    def __init__(self, client: Any) -> None:
-        """Take a client of Lambda."""
-        self._client = client
+    def __init__(self, client: Any, *, reserving: bool) -> None:
+        """Take a client of Lambda, and whether reserved executions are anybody's business."""
+        self._client, self._reserving = client, reserving
 
     def existing(self, prefix: str) -> dict[str, Object]:
         """Return the functions whose names begin with the prefix in the terms of :func:`wanted_function`, by name.
@@ -204,6 +218,9 @@ class Functions:
         found: Object = {key: item.get(key) for key in (*_CONFIGURATION, "Architectures", "CodeSha256")}
         environment = (item.get("Environment") or {}).get("Variables", {})
         found |= {"Tags": tags, "Environment": {"Variables": environment}, "Mappings": {}, "EventSource": {}}
+        if self._reserving:
+            reserved = self._client.get_function_concurrency(FunctionName=item["FunctionName"])
+            found["ReservedConcurrency"] = reserved.get("ReservedConcurrentExecutions") or 0
         for each in mappings:
             found["Mappings"][each["EventSourceArn"]] = each["UUID"]
             found["EventSource"] = {
@@ -213,30 +230,31 @@ class Functions:
             }
         return found
 
-    def create(self, name: str, wanted: Mapping[str, Any], code: bytes) -> None:
+    def create(self, name: str, wanted: Mapping[str, Any], code: Mapping[str, Any]) -> None:
         """Make a function and its mapping."""
         _as_soon_as_possible(
             lambda: self._client.create_function(
                 FunctionName=name,
-                Code={"ZipFile": code},
+                Code=code,
                 Architectures=wanted["Architectures"],
                 Tags=wanted["Tags"],
                 **{key: wanted[key] for key in _CONFIGURATION},
             )
         )
         self._client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        self._reserve(name, 0, wanted)
         self._map(name, {}, wanted["EventSource"])
 
-    def update(self, name: str, found: Mapping[str, Any], wanted: Mapping[str, Any], code: bytes) -> None:
+    def update(self, name: str, found: Mapping[str, Any], wanted: Mapping[str, Any], code: Mapping[str, Any]) -> None:
         """Change what differs, one thing after the other: Lambda takes no second change while one is under way."""
         changed = {key: wanted[key] for key in _CONFIGURATION if found[key] != wanted[key]}
         if changed:
             _as_soon_as_possible(lambda: self._client.update_function_configuration(FunctionName=name, **changed))
             self._updated(name)
-        if found["CodeSha256"] != wanted["CodeSha256"] or found["Architectures"] != wanted["Architectures"]:
+        if any(key in wanted and found[key] != wanted[key] for key in ("CodeSha256", "Architectures")):
             _as_soon_as_possible(
                 lambda: self._client.update_function_code(
-                    FunctionName=name, ZipFile=code, Architectures=wanted["Architectures"]
+                    FunctionName=name, Architectures=wanted["Architectures"], **code
                 )
             )
             self._updated(name)
@@ -247,8 +265,19 @@ class Functions:
                 self._client.untag_resource(Resource=arn, TagKeys=to_unset)
             if to_set:
                 self._client.tag_resource(Resource=arn, Tags=to_set)
+        self._reserve(name, found.get("ReservedConcurrency", 0), wanted)
         if found["EventSource"] != wanted["EventSource"] or len(found["Mappings"]) > 1:
             self._map(name, found["Mappings"], wanted["EventSource"])
+
+    def _reserve(self, name: str, found: int, wanted: Mapping[str, Any]) -> None:
+        """Reserve executions, or give them back."""
+        number = wanted.get("ReservedConcurrency", found)
+        if number == found:
+            return
+        if number:
+            self._client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=number)
+        else:
+            self._client.delete_function_concurrency(FunctionName=name)
 
     def delete(self, name: str, found: Mapping[str, Any]) -> None:
         """Delete a function and its mappings, which would outlive it."""
@@ -302,9 +331,16 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
 
 def ensure(module: AnsibleAWSModule, client: Any) -> Object:
     """Bring the set of functions to the list."""
-    prefix, tags, functions = module.params["prefix"], module.params["tags"], Functions(client)
-    code = archive(Path(module.params["source"])) if module.params["functions"] else b""
-    digest = base64.b64encode(hashlib.sha256(code).digest()).decode() if code else ""
+    prefix, tags = module.params["prefix"], module.params["tags"]
+    reserving = any(option["reserved_concurrency"] is not None for option in module.params["functions"])
+    functions = Functions(client, reserving=reserving)
+    code: Object = {}
+    digest = ""
+    if place := module.params["code"]:
+        code = {"S3Bucket": place["bucket"], "S3Key": place["key"]}
+    elif module.params["functions"]:
+        packed = archive(Path(module.params["source"]))
+        code, digest = {"ZipFile": packed}, base64.b64encode(hashlib.sha256(packed).digest()).decode()
     wanted = {prefix + option["name"]: wanted_function(module, option, digest) for option in module.params["functions"]}
     existing = functions.existing(prefix)
     for name in wanted.keys() & existing.keys():
@@ -314,7 +350,7 @@ def ensure(module: AnsibleAWSModule, client: Any) -> Object:
     after: Object = {}
     work: list[Callable[[], None]] = []
     for name, found in existing.items():
-        if name not in wanted and owned_by(found["Tags"], tags):
+        if name not in wanted and owned_by(found["Tags"], tags) and found["Tags"].get(LAYER) == tags.get(LAYER):
             before[name] = {"FunctionName": name}
             work.append(partial(functions.delete, name, found))
     for name, function in wanted.items():
@@ -325,7 +361,7 @@ def ensure(module: AnsibleAWSModule, client: Any) -> Object:
         current = managed_part(existing[name], function)
         if list(_differences(current, function)) or len(existing[name]["Mappings"]) > 1:
             before[name], after[name] = current, function
-            found = {**current, "Mappings": existing[name]["Mappings"]}
+            found = existing[name] | current
             work.append(partial(functions.update, name, found, function, code))
     if work and not module.check_mode:
         # A role that was just made is seen by Lambda after some seconds: better once than one after the other.
@@ -351,6 +387,7 @@ def main() -> None:
         "memory_size": {"type": "int", "default": 256},
         "environment": {"type": "dict", "default": {}},
         "log_group": {"type": "str", "required": True},
+        "reserved_concurrency": {"type": "int"},
         "queue_arn": {"type": "str", "default": ""},
         "batch_size": {"type": "int", "default": 10},
         "batching_window": {"type": "int", "default": 0},
@@ -360,6 +397,10 @@ def main() -> None:
         argument_spec={
             "prefix": {"type": "str", "required": True},
             "source": {"type": "path", "default": ""},
+            "code": {
+                "type": "dict",
+                "options": {"bucket": {"type": "str", "required": True}, "key": {"type": "str", "required": True}},
+            },
             "runtime": {"type": "str", "default": "nodejs24.x"},
             "architecture": {"type": "str", "choices": ["arm64", "x86_64"], "default": "arm64"},
             "functions": {"type": "list", "elements": "dict", "required": True, "options": function},

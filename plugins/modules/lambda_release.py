@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
@@ -16,9 +17,12 @@ short_description: Release a version of a Lambda function behind an alias
 description:
   - Publishes code from S3 as a version of a function, once for each release, and sets how many of the requests to an
     alias it gets. Whoever asks the alias notices nothing of the change but the answers of another version.
+  - A version keeps the configuration that the function had. When that of the function is another one now (memory,
+    environment, role and the like), the release is published once more, with it.
   - With O(share) below 100 the version that the alias had serves the rest, so that a release can be tried by a few.
     With 0 the alias goes back to that version alone.
-  - community.aws.lambda_alias knows no shares, and amazon.aws.lambda publishes at every change of the configuration.
+  - amazon.aws.lambda_alias knows no shares, amazon.aws.lambda publishes at every change of the configuration, and what
+    amazon.aws.lambda_policy says in check mode is not what it does.
 options:
   function_name:
     description: Name of the function, which must exist.
@@ -45,6 +49,14 @@ options:
     description: Percent of the requests that the release gets.
     type: int
     default: 100
+  invokers:
+    description: Services that may ask the alias; nobody else may then. Without it this stays as it is.
+    type: list
+    elements: dict
+    suboptions:
+      id: {description: Name of the permission., type: str, required: true}
+      service: {description: "The service, as C(apigateway.amazonaws.com).", type: str, required: true}
+      source_arn: {description: What of it may., type: str, required: true}
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -88,10 +100,23 @@ after:
 
 LATEST = "$LATEST"
 ALL = 100
+#: What a version keeps of the function's configuration; its description is the release's.
+CONFIGURATION = (
+    *("Role", "Handler", "Runtime", "Architectures", "Timeout", "MemorySize", "Environment", "LoggingConfig"),
+    *("VpcConfig", "TracingConfig", "Layers", "EphemeralStorage"),
+)
 
 
 class ReleaseError(Exception):
     """What somebody has to mend."""
+
+
+def _invoker(statement: dict[str, Any]) -> str:
+    """Return who a statement of a function's policy is for, and what of it."""
+    conditions = {key.lower(): value for each in statement.get("Condition", {}).values() for key, value in each.items()}
+    principal = statement["Principal"]
+    who = principal if isinstance(principal, str) else " ".join(map(str, principal.values()))
+    return f"{who} {conditions.get('aws:sourcearn', '')}".strip()
 
 
 class Manager:
@@ -104,11 +129,15 @@ class Manager:
         self.function = {"FunctionName": self.params["function_name"]}
         self.client = module.client("lambda", retry_decorator=AWSRetry.jittered_backoff())
 
-    def releases(self) -> dict[str, str]:
-        """Names of the releases by the number of their version."""
-        pages = self.client.get_paginator("list_versions_by_function").paginate(**self.function)
-        found = [version for page in pages for version in page["Versions"]]
-        return {each["Version"]: each.get("Description", "") for each in found if each["Version"] != LATEST}
+    def versions(self) -> dict[str, dict[str, Any]]:
+        """Return the function in all its versions; none when a plan's function is not there yet."""
+        try:
+            pages = self.client.get_paginator("list_versions_by_function").paginate(**self.function)
+            return {each["Version"]: each for page in pages for each in page["Versions"]}
+        except is_boto3_error_code("ResourceNotFoundException"):
+            if self.module.check_mode:
+                return {}
+            raise
 
     def find_alias(self) -> dict[str, Any] | None:
         """Return the alias."""
@@ -150,14 +179,17 @@ class Manager:
         release, share = self.params["release"], self.params["share"]
         if not 0 <= share <= ALL:
             raise ReleaseError(f"share is {share}; it is a percentage, 0 to 100")
-        releases, alias = self.releases(), self.find_alias()
+        versions, alias = self.versions(), self.find_alias()
+        latest = versions.pop(LATEST, {})
+        releases = {number: each.get("Description", "") for number, each in versions.items()}
         version = max((int(each) for each, name in releases.items() if name == release), default=0)
+        outdated = bool(version) and self.configuration(versions[str(version)]) != self.configuration(latest)
         if not version and not self.params["s3_key"]:
             known = ", ".join(sorted(set(releases.values()))) or "none"
             raise ReleaseError(f"release {release} was never published; s3_key says where its code is (known: {known})")
         before = self.shares(alias, releases)
-        published = not version
-        number = str(version) if version else ""
+        published = not version or (outdated and bool(self.params["s3_key"]))
+        number = "" if published else str(version)
         if published and not self.module.check_mode:
             number = self.publish()
         stable, weights = self.wanted(alias, number, share)
@@ -165,17 +197,57 @@ class Manager:
         moved = is_now != (stable, weights)
         if moved and not self.module.check_mode:
             self.point(alias, stable, weights)
+        allowed_before, allowed = self.permit(alias)
         releases = {**releases, number: release}
         after = self.shares(
             {"FunctionVersion": stable, "RoutingConfig": {"AdditionalVersionWeights": weights}}, releases
         )
         return {
-            "changed": published or moved,
+            "changed": published or moved or allowed_before != allowed,
             "version": number,
             "before": before,
             "after": after,
-            "diff": {"before": before, "after": after},
+            "diff": {
+                "before": {**before, **({"configuration": "as it was"} if outdated else {}), **allowed_before},
+                "after": {**after, **({"configuration": "as it is now"} if outdated else {}), **allowed},
+            },
         }
+
+    def permit(self, alias: dict[str, Any] | None) -> tuple[dict[str, str], dict[str, str]]:
+        """Let the invokers ask the alias; return who may, by the permission's name, before and afterwards."""
+        found = self.permissions() if alias else {}
+        if self.params["invokers"] is None:
+            return found, found
+        wanted = {each["id"]: f"{each['service']} {each['source_arn']}" for each in self.params["invokers"]}
+        qualified = {**self.function, "Qualifier": self.params["alias"]}
+        if not self.module.check_mode:
+            for name in found:
+                if wanted.get(name) != found[name]:
+                    self.client.remove_permission(**qualified, StatementId=name, aws_retry=True)
+            for each in self.params["invokers"]:
+                if found.get(each["id"]) != wanted[each["id"]]:
+                    self.client.add_permission(
+                        **qualified,
+                        StatementId=each["id"],
+                        Action="lambda:InvokeFunction",
+                        Principal=each["service"],
+                        SourceArn=each["source_arn"],
+                        aws_retry=True,
+                    )
+        return found, wanted
+
+    def permissions(self) -> dict[str, str]:
+        """Return who may ask the alias, by the permission's name."""
+        try:
+            policy = self.client.get_policy(**self.function, Qualifier=self.params["alias"], aws_retry=True)["Policy"]
+        except is_boto3_error_code("ResourceNotFoundException"):
+            return {}
+        return {each["Sid"]: _invoker(each) for each in json.loads(policy)["Statement"]}
+
+    @staticmethod
+    def configuration(version: dict[str, Any]) -> dict[str, Any]:
+        """Return what a version keeps of the function's configuration."""
+        return {key: version[key] for key in CONFIGURATION if version.get(key)}
 
     @staticmethod
     def weights(alias: dict[str, Any]) -> dict[str, float]:
@@ -209,6 +281,11 @@ def main() -> None:
             "s3_key": {"type": "str", "no_log": False},
             "code_sha256": {"type": "str"},
             "share": {"type": "int", "default": ALL},
+            "invokers": {
+                "type": "list",
+                "elements": "dict",
+                "options": {name: {"type": "str", "required": True} for name in ("id", "service", "source_arn")},
+            },
         },
         required_together=[("s3_bucket", "s3_key")],
         supports_check_mode=True,

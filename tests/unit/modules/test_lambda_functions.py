@@ -178,3 +178,35 @@ def test_says_what_is_wrong_with_the_sources(functions: Run, email: dict[str, An
     assert "has dependencies (left-pad)" in functions(email)["msg"]
     assert "set functions_source" in functions(email, source=str(source / "nowhere"))["msg"]
     assert names() == []
+
+
+def test_code_in_a_bucket_is_what_a_function_begins_with(run_module: Run, email: dict[str, Any]) -> None:
+    aws("s3").create_bucket(Bucket="cars-releases")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as packed:
+        packed.writestr("api.js", "// 1")
+    aws("s3").put_object(Bucket="cars-releases", Key="1/functions.zip", Body=content.getvalue())
+    api = {**email, "name": "api", "handler": "api.handler", "queue_arn": "", "reserved_concurrency": 5}
+    given = {"prefix": "cars-prod-", "code": {"bucket": "cars-releases", "key": "1/functions.zip"}, "tags": TAGS}
+    assert run_module(lambda_functions, True, functions=[api], **given)["changed"]
+    assert run_module(lambda_functions, functions=[api], **given)["changed"]
+    assert not run_module(lambda_functions, functions=[api], **given)["changed"]
+    name = {"FunctionName": "cars-prod-api"}
+    assert aws("lambda").get_function_concurrency(**name)["ReservedConcurrentExecutions"] == 5
+    # What code it has later is somebody else's business, how many run at the same time is not.
+    with zipfile.ZipFile(content, "w") as packed:
+        packed.writestr("api.js", "// 2")
+    aws("lambda").update_function_code(**name, ZipFile=content.getvalue())
+    assert not run_module(lambda_functions, functions=[api], **given)["changed"]
+    none = {**api, "reserved_concurrency": 0}
+    assert run_module(lambda_functions, functions=[none], **given)["changed"]
+    assert not run_module(lambda_functions, functions=[none], **given)["changed"]
+
+
+def test_functions_of_another_layer_are_left(run_module: Run, source: Path, email: dict[str, Any]) -> None:
+    workers = {"prefix": "cars-prod-", "source": str(source), "tags": {**TAGS, "vahana:layer": "functions"}}
+    others = {"prefix": "cars-prod-", "source": str(source), "tags": {**TAGS, "vahana:layer": "api"}}
+    run_module(lambda_functions, functions=[email], **workers)
+    run_module(lambda_functions, functions=[{**email, "name": "api", "queue_arn": ""}], **others)
+    run_module(lambda_functions, functions=[], **workers)
+    assert [each["FunctionName"] for each in aws("lambda").list_functions()["Functions"]] == ["cars-prod-api"]

@@ -105,3 +105,41 @@ def test_mistakes(release: Run) -> None:
     wrong = {**put("2.0.0"), "code_sha256": put("3.0.0")["code_sha256"]}
     assert "build release 2.0.0 anew under another name" in release(**wrong)["msg"]
     assert versions() == {"1": "1.0.0"}
+
+
+def test_a_changed_configuration_is_another_version_of_the_release(release: Run) -> None:
+    one = put("1.0.0")
+    release(**one)
+    boto3.client("lambda").update_function_configuration(FunctionName=NAME, MemorySize=1024)
+    planned, done = release(True, **one), release(**one)
+    assert planned["diff"] == done["diff"]
+    assert (done["changed"], done["version"], done["after"]) == (True, "2", {"1.0.0": 100})
+    assert (alias(), versions()) == (("2", {}), {"1": "1.0.0", "2": "1.0.0"})
+    assert not release(**one)["changed"]
+    # Without its code it is taken as it was published.
+    boto3.client("lambda").update_function_configuration(FunctionName=NAME, MemorySize=512)
+    assert not release(release="1.0.0")["changed"]
+
+
+def test_who_may_ask_the_alias(release: Run) -> None:
+    one = put("1.0.0")
+    api = {"id": "http-api", "service": "apigateway.amazonaws.com", "source_arn": "arn:aws:execute-api:x:1:abc/*"}
+    planned, done = release(True, **one, invokers=[api]), release(**one, invokers=[api])
+    assert planned["diff"]["after"] == done["diff"]["after"]
+    assert done["diff"]["after"]["http-api"] == "apigateway.amazonaws.com arn:aws:execute-api:x:1:abc/*"
+    assert not release(**one, invokers=[api])["changed"]
+    # Who does not say anything about it changes nothing.
+    assert not release(**one)["changed"]
+    other = {**api, "source_arn": "arn:aws:execute-api:x:1:other/*"}
+    for check in (True, False):
+        assert release(check, **one, invokers=[other])["changed"]
+    assert not release(**one, invokers=[other])["changed"]
+    assert release(**one, invokers=[])["changed"]
+    assert not release(**one, invokers=[])["changed"]
+
+
+def test_a_plan_knows_no_function_yet(release: Run) -> None:
+    boto3.client("lambda").delete_function(FunctionName=NAME)
+    planned = release(True, **put("1.0.0"))
+    assert (planned["changed"], planned["after"]) == (True, {"1.0.0": 100})
+    assert release(**put("1.0.0"))["failed"]
