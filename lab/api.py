@@ -13,7 +13,20 @@ from urllib.parse import parse_qs
 
 from lab import api_faults, operations, permissions, regions, registry, settings, signature
 
-READING = ("describe", "list", "get", "batchget", "head", "lookup", "search", "simulate", "filter", "verify", "query")
+READING = (
+    "describe",
+    "list",
+    "get",
+    "batchget",
+    "head",
+    "lookup",
+    "search",
+    "simulate",
+    "filter",
+    "verify",
+    "query",
+    "scan",
+)
 """How the names of actions begin that change nothing."""
 READING_METHODS = ("GET", "HEAD", "OPTIONS")
 
@@ -21,6 +34,14 @@ CALLS_PATH = "/vahana-lab/calls"
 """Where this machine reads (GET) and resets (DELETE) what was counted."""
 
 Changed = Callable[[], None]
+DATA = frozenset(
+    {
+        *("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"),
+        *("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch"),
+        *("PutLogEvents", "CreateLogStream", "PutMetricData"),
+    }
+)
+"""What writes into what is there: the state changes, and no machine has to follow."""
 """Is called when the API changed something."""
 
 
@@ -39,9 +60,9 @@ def configure() -> None:
 class Watch:
     """WSGI middleware that counts requests, refuses what may or shall not be, and tells of what may have changed."""
 
-    def __init__(self, application: Callable[..., Any], changed: Changed) -> None:
+    def __init__(self, application: Callable[..., Any], changed: Changed, written: Changed) -> None:
         self._application = application
-        self._changed = changed
+        self._changed, self._written = changed, written
         self._calls = Calls()
         self._faults = api_faults.Faults()
 
@@ -62,7 +83,7 @@ class Watch:
             if environ["REQUEST_METHOD"] == "PUT":
                 self._changed()
             return pushed
-        reading = reads_only(environ)
+        reading, tell = reads_only(environ), self._written if action_of(environ) in DATA else self._changed
         if "HTTP_AUTHORIZATION" in environ:
             service, action = signature.of(environ).service, name_of(environ)
             if from_here:
@@ -74,7 +95,7 @@ class Watch:
                 return refusal
         answer: Iterable[bytes] = self._application(environ, start_response)
         if not reading:
-            self._changed()
+            tell()
         if regions.is_cut(regions.of_request(environ)):
             # It was done, and the caller does not hear of it.
             regions.drop(environ)
@@ -159,6 +180,8 @@ class Api:
     def __init__(
         self,
         changed: Changed,
+        *,
+        written: Changed | None = None,
         addresses: tuple[str, ...] = (settings.LOOPBACK, settings.METADATA_ADDRESS),
         port: int = settings.API_PORT,
     ) -> None:
@@ -171,7 +194,7 @@ class Api:
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
                 """Log nothing: the log is for what the lab does."""
 
-        application = Watch(DomainDispatcherApplication(create_backend_app), changed)
+        application = Watch(DomainDispatcherApplication(create_backend_app), changed, written or changed)
         self._servers = [
             make_server(address, port, application, threaded=True, request_handler=QuietHandler)
             for address in addresses

@@ -26,6 +26,7 @@ from lab.reconcilers.load_balancers import LoadBalancers
 from lab.reconcilers.measurements import Measurements
 from lab.reconcilers.networks import Networks
 from lab.reconcilers.pipelines import Pipelines
+from lab.reconcilers.schedules import Schedules
 from lab.reconcilers.service_scaling import ServiceScaling
 from lab.reconcilers.services import Services
 from lab.reconcilers.stand_ins import StandIns
@@ -76,8 +77,8 @@ def serve(scale: float) -> None:
             reconciler.wake()
 
     for reconciler in reconcilers:
-        reconciler.changed = changed
-    services = make_services(changed)
+        reconciler.changed, reconciler.written = changed, saver.changed
+    services = make_services(changed, saver.changed)
     saver.start()
     for part in (*services, *reconcilers):
         part.start()
@@ -137,14 +138,15 @@ def make_reconcilers() -> list[Reconciler]:
         ServiceScaling(),
         PollingFunctions(),
         Tables(),
+        Schedules(),
         Pipelines(),
     ]
 
 
-def make_services(changed: api.Changed) -> list[Service]:
+def make_services(changed: api.Changed, written: api.Changed) -> list[Service]:
     """Everything that listens."""
     return [
-        api.Api(changed),
+        api.Api(changed, written=written),
         imds.MetadataService(),
         task_metadata.TaskMetadataService(),
         Resolver(),

@@ -280,10 +280,8 @@ def _invoke(api: Any, route: Any, request: Request, request_id: str) -> Answer:
         function, alias = awslambda.chosen(backend, arn)
     except UnknownFunctionException as unknown:
         return _message(500, "Internal Server Error", str(unknown))
-    statements = json.dumps({"Statement": function.policy.statements}) if function.policy else None
     source = f"arn:aws:execute-api:{api.arn.split(':')[3]}:{settings.ACCOUNT_ID}:{api.api_id}/{DEFAULT}"
-    context = {"aws:sourcearn": f"{source}/{request.method}{request.path}", "aws:sourceaccount": settings.ACCOUNT_ID}
-    if not policies.permits(statements, PRINCIPAL, "lambda:InvokeFunction", arn, context):
+    if not policies.permits_service(function, PRINCIPAL, arn, f"{source}/{request.method}{request.path}"):
         return _message(500, "Internal Server Error", f"{arn} does not permit API Gateway to invoke it")
     event = json.dumps(event_of(api, route, request, request_id)).encode()
     began = time.monotonic()

@@ -146,7 +146,22 @@ def _of_logs(request: Request) -> list[str]:
 def _of_tables(request: Request) -> list[str]:
     given = request.parameters
     names = [given["TableName"]] if "TableName" in given else list(given.get("RequestItems", {}))
-    return [request.arn(f"table/{name}") for name in names] or ["*"]
+    # Who asks an index needs nothing of the table itself.
+    index = f"/index/{given['IndexName']}" if "IndexName" in given else ""
+    return [request.arn(f"table/{name}{index}") for name in names] or ["*"]
+
+
+def _of_transaction(request: Request) -> list[tuple[str, str]]:
+    """Actions and resources of a transaction, which has no action of its own.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+    """
+    actions = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Get": "GetItem"}
+    return [
+        (f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", request.arn(f"table/{item['TableName']}"))
+        for part in request.parameters.get("TransactItems", [])
+        for kind, item in part.items()
+    ]
 
 
 def _of_objects(request: Request) -> list[str]:
@@ -218,9 +233,12 @@ def refuse(service: str, action: str, environ: dict[str, Any], start_response: S
     name = f"{PREFIXES.get(service, service)}:{RENAMED.get(service, {}).get(action, action)}"
     if name in NEVER_REFUSED:
         return None
-    for resource in RESOURCES.get(service, _of_all)(request):
-        if not allowed(assumed.role_arn, name, resource, region) or _is_hidden(assumed.role_arn, name, request):
-            message = f"User: {assumed.arn} is not authorized to perform: {name} on resource: {resource}"
+    needed = [(name, resource) for resource in RESOURCES.get(service, _of_all)(request)]
+    if name in ("dynamodb:TransactWriteItems", "dynamodb:TransactGetItems"):
+        needed = _of_transaction(request)
+    for needs, resource in needed:
+        if not allowed(assumed.role_arn, needs, resource, region) or _is_hidden(assumed.role_arn, needs, request):
+            message = f"User: {assumed.arn} is not authorized to perform: {needs} on resource: {resource}"
             return api_errors.answer(api_errors.DENIED, message, service, environ, start_response)
     return None
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lab import settings
+
 PUBLIC = "*"
 """The principal of an unsigned request."""
 
@@ -124,3 +126,16 @@ def _holds(operator: str, key: str, values: Iterable[str], context: Mapping[str,
     else:
         raise ValueError(f"the lab does not know the condition operator {operator} of policies")
     return found != (negative is not None)
+
+
+def permits_service(function: Any, principal: str, arn: str, source_arn: str) -> bool:
+    """Say whether a function's own policy lets a service invoke it.
+
+    :param function: moto's function.
+    :param principal: the service, as ``events.amazonaws.com``.
+    :param arn: ARN by which the function is invoked, with its alias.
+    :param source_arn: what of the service does.
+    """
+    statements = json.dumps({"Statement": function.policy.statements}) if function.policy else None
+    context = {"aws:sourcearn": source_arn, "aws:sourceaccount": settings.ACCOUNT_ID}
+    return permits(statements, principal, "lambda:InvokeFunction", arn, context)

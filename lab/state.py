@@ -11,6 +11,7 @@ import marshal
 import pickle
 import sys
 import threading
+import time
 import types
 import weakref
 from collections import defaultdict
@@ -33,6 +34,8 @@ FORMAT = [2, moto.__version__, list(sys.version_info[:2])]
 
 ATTEMPTS = 50
 """Tries to save while requests change what is being saved."""
+REST = 9
+"""How much longer than the last save took the next one waits: whoever writes all the time finds the lab answering."""
 SETTLE_SECONDS = 1.0
 """How long to wait after a change before saving: a playbook makes many at once."""
 
@@ -254,12 +257,15 @@ class Saver:
         self._save()
 
     def _work(self) -> None:
+        took = 0.0
         while not self._closing.is_set():
             self._changed.wait()
-            self._closing.wait(SETTLE_SECONDS)
+            self._closing.wait(max(SETTLE_SECONDS, took * REST))
             self._changed.clear()
             if not self._closing.is_set():
+                began = time.monotonic()
                 self._save()
+                took = time.monotonic() - began
 
     def _save(self) -> None:
         try:

@@ -24,6 +24,8 @@ class Reconciler(abc.ABC):
         self.log = logging.getLogger(f"lab.{self.name}")
         self.changed: Callable[[], None] = lambda: None
         """To be called after changing the API's state: the daemon saves it and wakes the others."""
+        self.written: Callable[[], None] = lambda: None
+        """The same for what nobody has to follow: the daemon saves it."""
         self._wanted = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)

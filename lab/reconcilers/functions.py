@@ -164,7 +164,7 @@ class Poller(threading.Thread):
             if failed:
                 said = json.dumps(outcome.answer)[:200] if outcome.error else "named by the function"
                 self._owner.log.info("%s: %s of %s messages failed (%s)", name, len(failed), len(batch), said)
-            self._owner.changed()
+            self._owner.written()
         except Exception:
             self._owner.log.exception("a batch for %s", self._mapping.function_arn)
         finally:

@@ -18,4 +18,4 @@ class Tables(Reconciler):
         """Deliver what waits for each region."""
         delivered = [table.deliver(region) for table in dynamodb.global_tables() for region in list(table.tables)]
         if any(delivered):
-            self.changed()
+            self.written()
