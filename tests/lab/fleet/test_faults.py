@@ -35,7 +35,7 @@ DRAIN_SECONDS = 10
 #: Releases that are broken: file, what to replace in it and by what.
 BROKEN = {
     "crash": ("server.js", "main().catch(", "throw new Error('out of cheese');\nmain().catch("),
-    "ill": ("app.js", "sendJson(response, 200, { status: 'ok'", "sendJson(response, 500, { status: 'ill'"),
+    "ill": ("api.js", "json(200, { status: 'ok'", "json(500, { status: 'ill'"),
     "never-ready": ("server.js", "process.send?.('ready')", "await new Promise(() => {})"),
     "leak": (
         "server.js",
