@@ -38,6 +38,8 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "cloudfront:function": "Status Stage",
         "codeconnections:connection": "ConnectionStatus",
         "cloudwatch:alarm": "StateValue StateReason StateReasonData EvaluationState",
+        "dynamodb:table": "TableSizeBytes ItemCount IndexSizeBytes TableStatus IndexStatus",
+        "apigateway:apis": "DeploymentId",
         "ec2:instance": "NetworkInterfaces StateReason StateTransitionReason PublicDnsName AmiLaunchIndex",
         "ec2:instance-connect-endpoint": "State StateMessage",
         "ec2:subnet": "AvailableIpAddressCount",
@@ -90,6 +92,9 @@ SETTLED_DATABASE = frozenset(
     {"available", "backing-up", "storage-optimization", "configuring-log-exports", "configuring-enhanced-monitoring"}
 )
 """States in which a database serves, by "Viewing DB instance status" (Amazon RDS User Guide)."""
+
+ALL = 100
+"""Percent of the requests."""
 
 LINE_CHARACTERS = 400
 """How much of a field's value is shown: a policy may be pages long."""
@@ -231,8 +236,15 @@ def unsettled(stack: Mapping[str, Any]) -> list[str]:
     cache = stack["cache"]
     if cache["status"] and cache["status"] not in SETTLED_CACHE:
         reasons.append(f"the cache {cache['identifier']} is {cache['status']}")
-    if len(compute["instances"]) < int(compute["desired_capacity"] or 1):
-        reasons.append(f"{len(compute['instances'])} of {compute['desired_capacity'] or 1} instances run")
+    # Where functions answer there is no instance.
+    wanted = int(compute["desired_capacity"] or not stack["api"]["function_names"])
+    if len(compute["instances"]) < wanted:
+        reasons.append(f"{len(compute['instances'])} of {wanted} instances run")
+    reasons += [
+        f"only {share} % of the requests go to {name}"
+        for name, share in stack["api"]["releases"].items()
+        if share < ALL
+    ]
     for instance in compute["instances"]:
         if instance["state"] != "running":
             reasons.append(f"{instance['id']} is {instance['state']}")

@@ -7,7 +7,7 @@ amounts below ten cents (S3 storage of a few releases).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,11 @@ def _cache(node_type: str, nodes: int) -> Demand:
     return Demand(f"valkey {node_type}", nodes, f"Valkey {node_type}")
 
 
+def _secrets(layers: Sequence[str]) -> int:
+    """Return how many secrets there are: the application's own, and one for each store with a password."""
+    return sum(layer in layers for layer in ("identity", "database", "cache"))
+
+
 def _nat_gateways(tier: Mapping[str, Any]) -> int:
     """Return how many NAT gateways a tier's data asks for."""
     private = tier.get("network_private_subnet_cidrs", [])
@@ -89,7 +94,7 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
     """Return what a tier's data (``group_vars/tier_<name>.yml``) asks for, at its smallest number of instances."""
     layers = tier["layers"]
     group = tier.get("compute_kind") == "auto_scaling_group"
-    count = int(tier.get("compute_min_size", 1)) if group else 1
+    count = 0 if "compute" not in layers else int(tier.get("compute_min_size", 1)) if group else 1
     volume = float(tier.get("compute_volume_size", 0))
     demands = _instances(str(tier["compute_instance_type"]), count, volume) if "compute" in layers else []
     # Instances in private subnets have no address of their own; NAT gateways do.
@@ -110,7 +115,7 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
         demands += _firewall(FIREWALL_RULES)
     if "cache" in layers:
         demands.append(_cache(str(tier["cache_node_type"]), 1 + int(tier.get("cache_replicas", 0))))
-    demands.append(Demand("secret", 1 + ("database" in layers) + ("cache" in layers), "secret"))
+    demands.append(Demand("secret", _secrets(layers), "secret"))
     demands.append(Demand("hosted zone", 1 if "dns" in layers else 0, "hosted zone"))
     demands.append(Demand("health check", 1 if "dns" in layers and tier.get("dns_health_check") else 0, "health check"))
     return demands
@@ -165,9 +170,8 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
     layers = wanted["layers"]
     group = wanted["compute_kind"] == "auto_scaling_group"
     least, most = (int(wanted["compute_min_size"]), int(wanted["compute_max_size"])) if group else (1, 1)
-    count = min(max(len(stack["compute"]["instances"]), least), most)
+    count = min(max(len(stack["compute"]["instances"]), least), most) if "compute" in layers else 0
     owned = [entry for entry in stack["resources"] if entry["service"] != "secretsmanager"]
-    secrets = 1 + ("database" in layers) + ("cache" in layers)
     cache = {
         "identifier": "planned",
         "node_type": wanted["cache_node_type"],
@@ -201,7 +205,7 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
                 "zone_id": "planned" if "dns" in layers else stack["dns"]["zone_id"],
                 "health_check_id": "planned" if "dns" in layers and wanted["dns_health_check"] else "",
             },
-            "resources": [*owned, *[{"service": "secretsmanager", "type": "secret"}] * secrets],
+            "resources": [*owned, *[{"service": "secretsmanager", "type": "secret"}] * _secrets(layers)],
         },
         volume_gb,
     )

@@ -196,6 +196,43 @@ def _function_mappings(aws: Aws, resource: Resource) -> dict[str, Any]:
     }
 
 
+def _lambda_function(aws: Aws, resource: Resource) -> dict[str, Any]:
+    client, name = aws.clients["lambda"], {"FunctionName": resource.id}
+    aliases = resource.description.get("Aliases", [])
+    policies = {
+        alias["Name"]: _unless("ResourceNotFoundException", client.get_policy, **name, Qualifier=alias["Name"])
+        for alias in aliases
+    }
+    reserved = client.get_function_concurrency(**name) if "Aliases" in resource.description else {}
+    return {
+        **_function_mappings(aws, resource),
+        "Policies": {alias: json.loads(policy["Policy"]) for alias, policy in policies.items() if policy},
+        "Reserved": reserved.get("ReservedConcurrentExecutions") or 0,
+    }
+
+
+def _table(aws: Aws, resource: Resource) -> dict[str, Any]:
+    client, name = aws.clients["dynamodb"], {"TableName": resource.id}
+    backups = client.describe_continuous_backups(**name)["ContinuousBackupsDescription"]
+    recovery = backups.get("PointInTimeRecoveryDescription", {})
+    return {
+        "TimeToLive": client.describe_time_to_live(**name)["TimeToLiveDescription"],
+        "PointInTimeRecovery": recovery.get("PointInTimeRecoveryStatus"),
+    }
+
+
+def _http_api(aws: Aws, resource: Resource) -> dict[str, Any]:
+    client, api = aws.clients["apigatewayv2"], {"ApiId": resource.id}
+    return {
+        kind: [item for page in client.get_paginator(f"get_{kind}").paginate(**api) for item in page["Items"]]
+        for kind in ("integrations", "routes", "stages")
+    }
+
+
+def _schedule(aws: Aws, resource: Resource) -> dict[str, Any]:
+    return {"Targets": aws.clients["events"].list_targets_by_rule(Rule=resource.id)["Targets"]}
+
+
 DETAILS: Mapping[str, Reader] = {
     "ec2:vpc": _vpc,
     "ec2:launch-template": _launch_template,
@@ -213,6 +250,9 @@ DETAILS: Mapping[str, Reader] = {
     "budgets:budget": _budget,
     "rds:pg": _parameter_group,
     "sns:topic": _topic,
-    "lambda:function": _function_mappings,
+    "lambda:function": _lambda_function,
+    "dynamodb:table": _table,
+    "apigateway:apis": _http_api,
+    "events:rule": _schedule,
 }
 """By kind, what is read besides the list call. The other kinds' list calls say everything."""

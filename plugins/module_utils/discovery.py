@@ -46,6 +46,8 @@ LAYER_TAG = "vahana:layer"
 ROLE_TAG = "vahana:role"
 #: How the names of dead letter queues end.
 DEAD_LETTER = "-dlq"
+#: The alias of a function that visitors ask, and all of their requests in percent.
+ALIAS, ALL = "live", 100
 
 EMPTY: dict[str, Any] = {
     "account_id": "",
@@ -153,6 +155,16 @@ EMPTY: dict[str, Any] = {
     "firewall": {"cloudfront_acl_arn": "", "load_balancer_acl_arn": "", "rules": 0},
     "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": [], "health_check_id": ""},
     "monitoring": {"topic_arn": "", "alarm_names": [], "alarms": [], "dashboard": ""},
+    "table": {"name": "", "arn": ""},
+    "api": {
+        "api_id": "",
+        "endpoint": "",
+        "function_names": [],
+        "releases": {},
+        "role_names": [],
+        "log_groups": [],
+        "parameter_names": [],
+    },
     "queue": {"urls": {}, "arns": {}, "dead_letter_arns": {}, "messages": {}},
     "functions": {"names": [], "role_names": [], "log_groups": []},
     "pipeline": {"name": "", "arn": "", "connection_arn": "", "connection_status": ""},
@@ -386,7 +398,8 @@ def _secrets(aws: Aws) -> Iterator[Resource]:
 
 def _parameters(aws: Aws) -> Iterator[Resource]:
     ssm = aws.clients["ssm"]
-    for item in pages(ssm, "get_parameters_by_path", "Parameters", Path=aws.environment.parameter_prefix):
+    asked = {"Path": aws.environment.parameter_prefix, "Recursive": True}
+    for item in pages(ssm, "get_parameters_by_path", "Parameters", **asked):
         tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=item["Name"])["TagList"]
         arn = item.get("ARN") or aws.arn("ssm", f"parameter{item['Name']}")
         yield Resource("ssm:parameter", item["Name"], arn, tags_of(tags), True, item)
@@ -695,7 +708,53 @@ def _functions(aws: Aws) -> Iterator[Resource]:
     for item in pages(client, "list_functions", "Functions"):
         if item["FunctionName"].startswith(prefix):
             tags = client.list_tags(Resource=item["FunctionArn"]).get("Tags", {})
-            yield Resource("lambda:function", item["FunctionName"], item["FunctionArn"], tags, False, item)
+            more = _releases(client, item["FunctionName"]) if tags.get(LAYER_TAG) == "api" else {}
+            yield Resource("lambda:function", item["FunctionName"], item["FunctionArn"], tags, False, {**item, **more})
+
+
+def _releases(client: Any, name: str) -> dict[str, Any]:
+    """Return which releases a function's alias stands for, each with its percent of the requests."""
+    aliases = [alias for alias in pages(client, "list_aliases", "Aliases", FunctionName=name) if alias["Name"] == ALIAS]
+    versions = pages(client, "list_versions_by_function", "Versions", FunctionName=name)
+    releases = {version["Version"]: version.get("Description", "") for version in versions}
+    shares: dict[str, int] = {}
+    for alias in aliases:
+        weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        percent = {version: round(weight * ALL) for version, weight in weights.items()}
+        percent[alias["FunctionVersion"]] = ALL - sum(percent.values())
+        for version, share in percent.items():
+            shares[releases.get(version) or version] = shares.get(releases.get(version) or version, 0) + share
+    return {"Releases": shares, "Aliases": aliases}
+
+
+def _tables(aws: Aws) -> Iterator[Resource]:
+    dynamodb, name = aws.clients["dynamodb"], aws.environment.name_prefix
+    try:
+        item = dynamodb.describe_table(TableName=name)["Table"]
+    except dynamodb.exceptions.ResourceNotFoundException:
+        return
+    arn = item["TableArn"]
+    tags = tags_of(pages(dynamodb, "list_tags_of_resource", "Tags", ResourceArn=arn))
+    yield Resource("dynamodb:table", name, arn, tags, True, item)
+
+
+def _http_apis(aws: Aws) -> Iterator[Resource]:
+    for item in pages(aws.clients["apigatewayv2"], "get_apis", "Items"):
+        if item["Name"] == aws.environment.name_prefix:
+            arn = f"arn:aws:apigateway:{aws.environment.region}::/apis/{item['ApiId']}"
+            # Many may have the same name: it is none that we would collide with.
+            yield Resource("apigateway:apis", item["ApiId"], arn, item.get("Tags", {}), False, item)
+
+
+def _schedules(aws: Aws) -> Iterator[Resource]:
+    events, name = aws.clients["events"], f"{aws.environment.name_prefix}-sweep"
+    try:
+        item = events.describe_rule(Name=name)
+    except events.exceptions.ResourceNotFoundException:
+        return
+    item.pop("ResponseMetadata")
+    tags = tags_of(events.list_tags_for_resource(ResourceARN=item["Arn"])["Tags"])
+    yield Resource("events:rule", name, item["Arn"], tags, True, item)
 
 
 def _roles(aws: Aws) -> Iterator[Resource]:
@@ -754,6 +813,8 @@ def kind_of(arn: str) -> str:
     :raises ValueError: when ``arn`` has fewer than six parts.
     """
     _arn, _partition, service, _region, _account, resource = arn.split(":", 5)
+    # Those of API Gateway are paths.
+    resource = resource.removeprefix("/")
     separator = min((resource.find(mark) for mark in "/:" if mark in resource), default=-1)
     if separator == -1:
         # A bucket or a topic: the whole rest is its name.
@@ -821,6 +882,9 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
     ("arn:*:elasticache:*", _caches),
     ("arn:*:sqs:*", _queues),
     ("arn:*:lambda:*:function:*", _functions),
+    ("arn:*:dynamodb:*:table/*", _tables),
+    ("arn:*:apigateway:*::/apis/*", _http_apis),
+    ("arn:*:events:*:rule/*", _schedules),
     ("arn:*:ec2:*:vpc-flow-log/*", _ec2("vpc-flow-log", "describe_flow_logs", "FlowLogs", "FlowLogId")),
     ("arn:*:s3:::*-logs-[0-9]*", _bucket("logs")),
     ("arn:*:route53:::healthcheck/*", _health_checks),
@@ -875,6 +939,10 @@ LISTED = frozenset(
         "logs:log-group",
         "sqs:queue",
         *(f"lambda:{kind}" for kind in ("function", "event-source-mapping")),
+        "dynamodb:table",
+        # Its stage is part of it.
+        "apigateway:apis",
+        "events:rule",
         "codebuild:project",
         "codeconnections:connection",
         "codepipeline:pipeline",
@@ -985,7 +1053,10 @@ def assemble(aws: Aws, found: Sequence[Resource]) -> dict[str, Any]:
         ours.setdefault(resource.kind, []).append(resource)
         kept = resource.tags.get(RETAIN_TAG) == "true"
         stack["retained" if kept else "resources"].append(resource.listed())
-    fillers = (_fill_small, _fill_network, _fill_data, _fill_compute, _fill_edge, _fill_messaging, _fill_pipeline)
+    fillers = (
+        *(_fill_small, _fill_network, _fill_data, _fill_compute, _fill_edge, _fill_messaging),
+        *(_fill_api, _fill_pipeline),
+    )
     for fill in fillers:
         fill(stack, ours, environment)
     stack["resources"].sort(key=lambda entry: (entry["service"], entry["type"], entry["id"]))
@@ -1288,13 +1359,30 @@ def _fill_messaging(stack: dict[str, Any], ours: Found, environment: Environment
         stack["queue"]["arns"][name] = resource.arn
     log_groups = f"{environment.parameter_prefix}/functions/"
     stack["functions"].update(
-        names=sorted(resource.id for resource in ours.get("lambda:function", [])),
+        names=sorted(resource.id for resource in _of_layer(ours, "lambda:function", "functions")),
         role_names=sorted(
             resource.id for resource in ours.get("iam:role", []) if resource.id.startswith(f"{prefix}function-")
         ),
         log_groups=sorted(
             resource.id for resource in ours.get("logs:log-group", []) if resource.id.startswith(log_groups)
         ),
+    )
+
+
+def _fill_api(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
+    """Fill in the table, the HTTP API and the functions that answer it."""
+    table, api = _one(ours, "dynamodb:table"), _one(ours, "apigateway:apis")
+    stack["table"].update(name=table.get("TableName", ""), arn=table.get("TableArn", ""))
+    functions = sorted(_of_layer(ours, "lambda:function", "api"), key=lambda resource: resource.id)
+    answering = next((each for each in functions if each.id == f"{environment.name_prefix}-api"), None)
+    stack["api"].update(
+        api_id=api.get("ApiId", ""),
+        endpoint=api.get("ApiEndpoint", ""),
+        function_names=[each.id for each in functions],
+        releases=dict(answering.description.get("Releases", {})) if answering else {},
+        role_names=sorted(each.id for each in _of_layer(ours, "iam:role", "api")),
+        log_groups=sorted(each.id for each in _of_layer(ours, "logs:log-group", "api")),
+        parameter_names=sorted(each.id for each in _of_layer(ours, "ssm:parameter", "api")),
     )
 
 

@@ -430,6 +430,7 @@ _NAMES = (
     "policy_name",
     "lifecycle_hook_name",
     "template_name",
+    "function_name",
     "db_instance_identifier",
     "record",
     "domain_name",
@@ -440,6 +441,7 @@ _OTHER_NAMES = ("zone", "version", "prefix", "service", "instance_ids", "image_i
 #: What people call what a module keeps.
 KINDS = {
     "acm_request": "certificate",
+    "apigatewayv2_http_api": "HTTP API",
     "autoscaling_group": "Auto Scaling group",
     "autoscaling_lifecycle_hook": "lifecycle hook",
     "autoscaling_maintenance_policy": "maintenance policy",
@@ -457,6 +459,7 @@ KINDS = {
     "codebuild_pipeline_project": "CodeBuild project",
     "codeconnections_connection": "connection",
     "codepipeline_v2": "pipeline",
+    "dynamodb_global_table": "table",
     "ecr_repositories": "repository",
     "ecs_services": "service",
     "ec2_ami": "image",
@@ -479,10 +482,12 @@ KINDS = {
     "elb_target": "target",
     "elb_target_group": "target group",
     "elasticache_replication_group": "cache",
+    "events_schedule": "schedule",
     "iam_instance_profile": "instance profile",
     "iam_policy": "policy",
     "iam_role": "role",
     "lambda_functions": "function",
+    "lambda_release": "release on function",
     "rds_instance": "database",
     "rds_instance_param_group": "parameter group",
     "rds_subnet_group": "subnet group",
@@ -524,6 +529,11 @@ class Known:
 #: What roles read of a module's results, for when the module could not say it.
 RESULTS: dict[str, Callable[[Arguments, Known], Object]] = {
     "acm_request": lambda a, known: {"arn": known.field("CertificateArn")},
+    "apigatewayv2_http_api": lambda a, known: {
+        "api_id": known.field("ApiId"),
+        "arn": known.field("Arn"),
+        "endpoint": known.field("ApiEndpoint"),
+    },
     "autoscaling_group": lambda a, known: {"auto_scaling_group_name": known.name(a["name"]), "instances": []},
     "cloudfront_distribution_v2": lambda a, known: {
         "id": known.field("Id"),
@@ -533,6 +543,7 @@ RESULTS: dict[str, Callable[[Arguments, Known], Object]] = {
     "cloudfront_function": lambda a, known: {"name": a["name"], "arn": known.field("FunctionARN")},
     "cloudfront_origin_access_control": lambda a, known: {"id": known.field("Id")},
     "codeconnections_connection": lambda a, known: {"arn": known.field("ConnectionArn"), "status": ""},
+    "dynamodb_global_table": lambda a, known: {"name": known.name(a["name"]), "arn": known.field("TableArn")},
     "ec2_ami": lambda a, known: {"image_id": known.field("ImageId")},
     "ec2_eip": lambda a, known: {"public_ip": known.field("PublicIp"), "allocation_id": known.field("AllocationId")},
     "ec2_instance": lambda a, known: {"instance_ids": [known.field("InstanceId")]},

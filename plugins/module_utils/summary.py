@@ -56,7 +56,7 @@ def summary(
     lines += _last_deployment(seen.get("history") or [])
     lines += _maintenance(stack)
     lines += [_line("lock", seen["lock"])] if seen.get("lock") else []
-    lines += _instances(stack, seen.get("hosts") or {})
+    lines += _functions(stack) or _instances(stack, seen.get("hosts") or {})
     lines += _alarms(stack)
     lines += _data(stack)
     layers = Counter(entry["layer"] or "other" for entry in stack["resources"])
@@ -107,6 +107,18 @@ def age(since: str, now: datetime | None = None) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+def _functions(stack: Mapping[str, Any]) -> list[str]:
+    """Say which functions answer, and which releases have how many of the requests; nothing where instances do."""
+    api = stack["api"]
+    if not api["function_names"]:
+        return []
+    shares = ", ".join(f"{percent} % {release}" for release, percent in api["releases"].items())
+    return [
+        _line("functions", ", ".join(api["function_names"])),
+        _line("requests", shares or "no release is in service"),
+    ]
 
 
 def _instances(stack: Mapping[str, Any], hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:

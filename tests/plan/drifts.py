@@ -338,6 +338,66 @@ def raise_budget(account: Account) -> None:
     budgets.update_budget(AccountId=ACCOUNT_ID, NewBudget={**kept, "BudgetLimit": {"Amount": "100000", "Unit": "USD"}})
 
 
+# The serverless tier -------------------------------------------------------------------------------------------------
+
+
+def unprotect_table(account: Account) -> None:
+    """Let the table be deleted."""
+    account.client("dynamodb").update_table(TableName=NAME, DeletionProtectionEnabled=False)
+
+
+def stop_backups(account: Account) -> None:
+    """Let the table not be restored."""
+    account.client("dynamodb").update_continuous_backups(
+        TableName=NAME, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
+    )
+
+
+def lose_index(account: Account) -> None:
+    """Let a search have nothing to look in."""
+    account.client("dynamodb").update_table(
+        TableName=NAME, GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "price"}}]
+    )
+
+
+def _api(account: Account) -> dict[str, str]:
+    [api] = account.client("apigatewayv2").get_apis()["Items"]
+    return {"ApiId": str(api["ApiId"])}
+
+
+def answer_everything(account: Account) -> None:
+    """Add a route of one's own to the API."""
+    client, api = account.client("apigatewayv2"), _api(account)
+    [integration] = client.get_integrations(**api)["Items"]
+    client.create_route(**api, RouteKey="$default", Target=f"integrations/{integration['IntegrationId']}")
+
+
+def throttle_api(account: Account) -> None:
+    """Let the API answer less."""
+    settings = {"ThrottlingRateLimit": 1.0, "ThrottlingBurstLimit": 1}
+    account.client("apigatewayv2").update_stage(**_api(account), StageName="$default", DefaultRouteSettings=settings)
+
+
+def edit_api_function(account: Account) -> None:
+    """Give the function less memory: what is in service has still as much."""
+    account.client("lambda").update_function_configuration(FunctionName=f"{NAME}-api", MemorySize=128)
+
+
+def forbid_api(account: Account) -> None:
+    """Take away what lets API Gateway ask the function."""
+    account.client("lambda").remove_permission(FunctionName=f"{NAME}-api", StatementId="http-api", Qualifier="live")
+
+
+def point_elsewhere(account: Account) -> None:
+    """Let the API's functions look for another table."""
+    account.client("ssm").put_parameter(Name=f"{PARAMETERS}/api/table", Value="elsewhere", Overwrite=True)
+
+
+def stop_schedule(account: Account) -> None:
+    """Let nobody ask the sweep."""
+    account.client("events").disable_rule(Name=f"{NAME}-sweep")
+
+
 DRIFTS: dict[str, list[Drift]] = {
     "basic": [
         add_security_group_rule,
@@ -384,6 +444,19 @@ DRIFTS: dict[str, list[Drift]] = {
         stop_trail,
         raise_budget,
     ],
+    "serverless": [
+        unprotect_table,
+        stop_backups,
+        lose_index,
+        answer_everything,
+        throttle_api,
+        edit_api_function,
+        forbid_api,
+        point_elsewhere,
+        stop_schedule,
+        forbid_worker,
+        lose_alarm,
+    ],
 }
 EDITED: dict[str, dict[str, Any]] = {
     "basic": {
@@ -412,5 +485,14 @@ EDITED: dict[str, dict[str, Any]] = {
         "functions_timeout": 60,
         "monitoring_log_retention_days": 90,
         "audit_budget": 500,
+    },
+    "serverless": {
+        "api_memory": 1024,
+        "api_rate_limit": 50,
+        "api_log_days": 90,
+        "api_sweep_schedule": "rate(5 minutes)",
+        "api_environment": {"CARS_PER_PAGE": "10"},
+        "table_point_in_time_recovery": False,
+        "queue_names": ["email", "notifications"],
     },
 }

@@ -45,7 +45,7 @@ def test_looking_twice_shows_no_difference(account: Account) -> None:
 @pytest.mark.parametrize(
     ("tier", "drift"),
     [
-        pytest.param(tier, drift, marks=[pytest.mark.long] if tier == "full" else [])
+        pytest.param(tier, drift, marks=[pytest.mark.long] if tier in ("full", "serverless") else [])
         for tier, drifts in DRIFTS.items()
         for drift in drifts
     ],

@@ -44,7 +44,10 @@ def test_every_mistake_at_once_and_no_api_call(playbook: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-e", "tier=serverless"], "tier (-e): tier 'serverless' is not built yet; built: minimal, basic, full"),
+        (
+            ["-e", "tier=microservices"],
+            "tier (-e): tier 'microservices' is not built yet; built: minimal, basic, full, serverless",
+        ),
         (
             ["-e", "tier=basic", "-e", "compute_min_size=9"],
             "compute_min_size (-e): 9 is more than compute_max_size (4)",

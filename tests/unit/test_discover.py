@@ -165,7 +165,7 @@ def test_queues_and_those_who_work_on_them() -> None:
         Role=role["Role"]["Arn"],
         Handler="src/email.handler",
         Code={"ZipFile": b"x"},
-        Tags=tags,
+        Tags={**tags, "vahana:layer": "functions"},
     )
     mapping = functions.create_event_source_mapping(
         FunctionName="vahanhelp-prod-email", EventSourceArn=arns["email"], BatchSize=7
@@ -344,8 +344,8 @@ def test_a_final_snapshot_is_retained_and_not_left() -> None:
 
 def test_what_only_the_tagging_api_knows_counts_unless_its_service_lists_it() -> None:
     aws = Aws(PROD, {}, "123456789012")
-    stack = assemble(aws, [found("ec2:instance", OURS), found("dynamodb:table", OURS)])
-    assert [(entry["service"], entry["type"]) for entry in stack["resources"]] == [("dynamodb", "table")]
+    stack = assemble(aws, [found("ec2:instance", OURS), found("kinesis:stream", OURS)])
+    assert [(entry["service"], entry["type"]) for entry in stack["resources"]] == [("kinesis", "stream")]
 
 
 @pytest.mark.parametrize(

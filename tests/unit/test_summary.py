@@ -137,3 +137,15 @@ def test_age(seconds: int, text: str) -> None:
 
 def test_an_age_that_is_not_known() -> None:
     assert age("") == "-"
+
+
+def test_where_functions_answer_there_are_no_instances() -> None:
+    found = stack(
+        compute__instances=[],
+        api__function_names=["cars-prod-api", "cars-prod-sweep"],
+        api__releases={"1.0.0": 90, "2.0.0": 10},
+    )
+    text = [" ".join(line.split()) for line in lines(found)]
+    assert "functions cars-prod-api, cars-prod-sweep" in text
+    assert "requests 90 % 1.0.0, 10 % 2.0.0" in text
+    assert not [line for line in text if line.startswith("instances")]

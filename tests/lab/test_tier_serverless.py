@@ -1,0 +1,146 @@
+"""The serverless tier from nothing to nothing: releases that nobody notices, and releases that do not stay."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import ROOT, playbook, wait_for
+from tests.lab.load import load
+
+pytestmark = pytest.mark.long
+
+TIER = ("-e", "tier=serverless")
+NAME = "vahanhelp-prod"
+BUCKET = f"{NAME}-releases-123456789012"
+URL = "http://127.0.0.1:8080"
+LEAST_REQUESTS = 20_000
+ROUNDS = 3
+SECONDS_AFTER = 2.0
+#: Percent of the requests that a release may spoil before it is taken back: it gets a tenth of them.
+MOST_FAILED = 10
+CAR = {
+    "make": "Mahindra",
+    "model": "Thar",
+    "year": 2022,
+    "price": 1_500_000,
+    "mileage_km": 22_000,
+    "fuel": "diesel",
+    "transmission": "manual",
+    "city": "Goa",
+}
+HANDLER = "export async function handler(event, context) {\n"
+#: Releases that are broken: what their function does first.
+BROKEN = {
+    "ill": "  if (event.rawPath === '/api/health') return { statusCode: 500, body: 'ill' };\n",
+    "fails": "  if (event.requestContext.http.method === 'POST') throw new Error('out of cheese');\n",
+}
+
+Aws = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def serverless(lab: None) -> Iterator[None]:
+    playbook("site.yml", *TIER, "-e", "release=good", "-e", "release_build_named=true")
+    yield
+    gone = playbook("playbooks/destroy.yml", "-e", f"confirm={NAME}")
+    assert f"{NAME}: nothing is left" in gone.output
+
+
+def _call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(URL + path, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=15) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+def _rows(aws: Aws) -> set[str]:
+    """Ids of all listings, as the table itself has them."""
+    pages = aws("dynamodb").get_paginator("scan").paginate(TableName=NAME, ProjectionExpression="pk, sk")
+    items = [item for page in pages for item in page["Items"]]
+    return {item["pk"]["S"].removeprefix("LISTING#") for item in items if item["sk"]["S"] == "LISTING"}
+
+
+def _shares(aws: Aws) -> tuple[str, dict[str, float]]:
+    """Release behind the alias, and the weights of others."""
+    alias = aws("lambda").get_alias(FunctionName=f"{NAME}-api", Name="live")
+    version = aws("lambda").get_function_configuration(FunctionName=f"{NAME}-api", Qualifier=alias["FunctionVersion"])
+    return version["Description"], (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+
+
+@pytest.mark.usefixtures("serverless")
+def test_it_serves_and_workers_are_told(aws: Aws) -> None:
+    assert _call("GET", "/api/health") == {"status": "ok", "version": "good"}
+    made = _call("POST", "/api/listings", CAR)
+    assert _call("GET", f"/api/listings/{made['id']}") == made
+    wait_for(lambda: [each["id"] for each in _call("GET", "/api/listings?make=Mahindra")["items"]] == [made["id"]])
+
+    def told() -> set[str]:
+        found = aws("s3").list_objects_v2(Bucket=BUCKET, Prefix="worker/").get("Contents", [])
+        return {each["Key"].split("/")[1] for each in found}
+
+    wait_for(lambda: told() == {"email", "notifications", "analytics"})
+    with urllib.request.urlopen(URL, timeout=15) as page:
+        assert b"<html" in page.read()
+
+
+@pytest.mark.usefixtures("serverless")
+def test_a_second_run_changes_nothing() -> None:
+    again = playbook("site.yml", *TIER, "-e", "release=good")
+    assert again.recap()["changed"] == 0
+    every = playbook("site.yml", *TIER, "-e", "release=good", "-e", "full=true")
+    assert every.recap()["changed"] == 0
+    assert playbook("playbooks/plan.yml", *TIER, "-e", "release=good", check=False).code == 0
+    settled = playbook("site.yml", *TIER, "-e", "release=good")
+    assert "Nothing to do" in settled.output
+
+
+@pytest.mark.usefixtures("serverless")
+@pytest.mark.parametrize("turn", range(1, ROUNDS + 1))
+def test_nobody_notices_a_release_nor_the_way_back(aws: Aws, turn: int) -> None:
+    with load(f"serverless/unnoticed-{turn}", slower=0.5) as seen:
+        playbook("playbooks/deploy.yml", "-e", f"release=next-{turn}", "-e", "release_build_named=true")
+        assert _shares(aws) == (f"next-{turn}", {})
+        playbook("playbooks/rollback.yml")
+        assert _shares(aws) == ("good", {})
+        wait_for(lambda: seen.so_far >= LEAST_REQUESTS, 600)
+        time.sleep(SECONDS_AFTER)
+    seen.assert_unnoticed(LEAST_REQUESTS)
+    assert seen.acknowledged() - _rows(aws) == set()
+
+
+@pytest.mark.usefixtures("serverless")
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_release_that_fails_does_not_stay(aws: Aws, tmp_path: Path, fault: str) -> None:
+    for folder in ("backend", "functions"):
+        ignored = shutil.ignore_patterns("node_modules", "dist")
+        shutil.copytree(ROOT / "examples" / folder, tmp_path / folder, ignore=ignored)
+    file = tmp_path / "functions/src/api.js"
+    text = file.read_text()
+    assert HANDLER in text
+    file.write_text(text.replace(HANDLER, HANDLER + BROKEN[fault]))
+    sources = [f"release_{folder}_source={tmp_path / folder}" for folder in ("backend", "functions")]
+    with load(f"serverless/{fault}") as seen:
+        given = [part for source in sources for part in ("-e", source)]
+        failed = playbook(
+            "playbooks/deploy.yml", "-e", f"release={fault}", "-e", "release_build_named=true", *given, check=False
+        )
+        time.sleep(SECONDS_AFTER)
+    assert failed.code != 0
+    told = {"ill": "it answers /api/health with 500", "fails": "requests of visitors ended in an error"}[fault]
+    assert told in failed.output
+    assert "good answers as before" in failed.output
+    assert _shares(aws) == ("good", {})
+    assert aws("ssm").get_parameter(Name="/vahanhelp/prod/release")["Parameter"]["Value"] == "good"
+    if fault == "ill":
+        assert seen.failures() == []
+    else:
+        assert 0 < len(seen.failures()) < seen.requests * MOST_FAILED / 100
+    assert seen.acknowledged() - _rows(aws) == set()
