@@ -180,10 +180,10 @@ class Api:
     def __init__(
         self,
         changed: Changed,
-        *,
-        written: Changed | None = None,
         addresses: tuple[str, ...] = (settings.LOOPBACK, settings.METADATA_ADDRESS),
         port: int = settings.API_PORT,
+        *,
+        written: Changed | None = None,
     ) -> None:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
         from werkzeug.serving import make_server

@@ -93,9 +93,6 @@ SETTLED_DATABASE = frozenset(
 )
 """States in which a database serves, by "Viewing DB instance status" (Amazon RDS User Guide)."""
 
-ALL = 100
-"""Percent of the requests."""
-
 LINE_CHARACTERS = 400
 """How much of a field's value is shown: a policy may be pages long."""
 
@@ -240,11 +237,9 @@ def unsettled(stack: Mapping[str, Any]) -> list[str]:
     wanted = int(compute["desired_capacity"] or not stack["api"]["function_names"])
     if len(compute["instances"]) < wanted:
         reasons.append(f"{len(compute['instances'])} of {wanted} instances run")
-    reasons += [
-        f"only {share} % of the requests go to {name}"
-        for name, share in stack["api"]["releases"].items()
-        if share < ALL
-    ]
+    releases = stack["api"]["releases"]
+    if len(releases) > 1:
+        reasons.append(f"the requests are shared: {', '.join(f'{share} % {name}' for name, share in releases.items())}")
     for instance in compute["instances"]:
         if instance["state"] != "running":
             reasons.append(f"{instance['id']} is {instance['state']}")

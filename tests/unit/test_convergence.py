@@ -164,6 +164,7 @@ def test_what_serves_is_settled() -> None:
         ({"compute__state": "pending"}, "i-1 is pending"),
         ({"compute__desired_capacity": 2}, "1 of 2 instances run"),
         ({"compute__instances": []}, "0 of 1 instances run"),
+        ({"api__releases": {"1.0.0": 90, "2.0.0": 10}}, "the requests are shared: 90 % 1.0.0, 10 % 2.0.0"),
         ({"database__status": "modifying"}, "the database db is modifying"),
         ({"image__builder_instance_ids": ["i-2"]}, "i-2 is baking an image"),
     ],

@@ -43,6 +43,16 @@ POLICY = {
         {"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*"},
         {
             "Effect": "Allow",
+            "Action": ["dynamodb:PutItem", "dynamodb:ConditionCheckItem"],
+            "Resource": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/cars",
+        },
+        {
+            "Effect": "Allow",
+            "Action": "dynamodb:Query",
+            "Resource": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/cars/index/*",
+        },
+        {
+            "Effect": "Allow",
             "Action": "ec2:DeleteLaunchTemplateVersions",
             "Resource": f"arn:aws:ec2:{REGION}:{ACCOUNT}:launch-template/lt-cars",
         },
@@ -184,6 +194,23 @@ def test_templates_and_distributions_are_known_by_their_ids(role: Client) -> Non
     invalidation: dict[str, Any] = {"call": "create_invalidation", "InvalidationBatch": batch}
     assert outcome("cloudfront", DistributionId="BOATS", **invalidation) == "AccessDenied"
     assert outcome("cloudfront", DistributionId="CARS", **invalidation) == "NoSuchDistribution"
+
+
+def test_an_index_and_what_is_in_a_transaction_are_asked_for(role: Client) -> None:
+    def outcome(call: str, **arguments: Any) -> str:
+        with pytest.raises(ClientError) as refused:
+            getattr(role("dynamodb"), call)(**arguments)
+        return str(refused.value.response["Error"]["Code"])
+
+    # There is no table: whoever may ask for it is told so.
+    asked = {"KeyConditionExpression": "make = :make", "ExpressionAttributeValues": {":make": {"S": "Tata"}}}
+    assert outcome("query", TableName="cars", IndexName="make", **asked) == "ResourceNotFoundException"
+    assert outcome("query", TableName="cars", **asked) == "AccessDeniedException"
+    item = {"TableName": "cars", "Item": {"pk": {"S": "1"}}}
+    key = {"TableName": "cars", "Key": {"pk": {"S": "1"}}}
+    check = {"ConditionCheck": {**key, "ConditionExpression": "attribute_exists(pk)"}}
+    assert outcome("transact_write_items", TransactItems=[{"Put": item}, check]) != "AccessDeniedException"
+    assert outcome("transact_write_items", TransactItems=[{"Put": item}, {"Delete": key}]) == "AccessDeniedException"
 
 
 @pytest.mark.parametrize("call", ALLOWED)
