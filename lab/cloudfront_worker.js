@@ -13,8 +13,8 @@
 const { createInterface } = require('node:readline');
 const vm = require('node:vm');
 
-// CloudFront stops a function after about a millisecond of CPU time; a slow machine needs some patience.
-const TIMEOUT_MS = 250;
+// CloudFront stops a function after about a millisecond of CPU time; a busy machine needs patience.
+const TIMEOUT_MS = 1000;
 const ASYNC_TIMEOUT_MS = 500;
 const MODULES = ['crypto', 'querystring', 'buffer'];
 
