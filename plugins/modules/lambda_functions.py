@@ -116,6 +116,10 @@ names:
   returned: always
   type: list
   elements: str
+configurations:
+  description: What each of them is set to afterwards, by its name, as Lambda's API has it.
+  returned: always
+  type: dict
 code_sha256:
   description: Hash of their code as Lambda shows it; empty without functions.
   returned: always
@@ -130,6 +134,8 @@ PROPAGATION_SECONDS = 90
 """How long Lambda may take to see a role and its policy that were made a moment ago."""
 _NOT_YET = ("cannot be assumed", "does not have permissions", "in progress", "in use")
 _CONFIGURATION = ("Description", "Role", "Handler", "Timeout", "MemorySize", "Runtime", "Environment", "LoggingConfig")
+KEPT_BY_VERSIONS = (*(key for key in _CONFIGURATION if key != "Description"), "Architectures")
+"""What a published version keeps of the function; the description of a version is its own."""
 _MAPPING = ("BatchSize", "MaximumBatchingWindowInSeconds", "ScalingConfig", "FunctionResponseTypes")
 _ALIVE = ("Enabled", "Enabling", "Creating", "Updating")
 
@@ -371,6 +377,7 @@ def ensure(module: AnsibleAWSModule, client: Any) -> Object:
     return {
         "changed": bool(work),
         "names": sorted(wanted),
+        "configurations": {name: {key: function[key] for key in KEPT_BY_VERSIONS} for name, function in wanted.items()},
         "code_sha256": digest,
         "diff": {"before": before, "after": after},
     }

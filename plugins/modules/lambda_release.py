@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ansible.module_utils.named_resource import part_of
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
@@ -17,8 +18,8 @@ short_description: Release a version of a Lambda function behind an alias
 description:
   - Publishes code from S3 as a version of a function, once for each release, and sets how many of the requests to an
     alias it gets. Whoever asks the alias notices nothing of the change but the answers of another version.
-  - A version keeps the configuration that the function had. When that of the function is another one now (memory,
-    environment, role and the like), the release is published once more, with it.
+  - A version keeps the configuration that the function had. When that is to be another one now (O(configuration)), the
+    release is published once more.
   - With O(share) below 100 the version that the alias had serves the rest, so that a release can be tried by a few.
     With 0 the alias goes back to that version alone.
   - amazon.aws.lambda_alias knows no shares, amazon.aws.lambda publishes at every change of the configuration, and what
@@ -49,6 +50,11 @@ options:
     description: Percent of the requests that the release gets.
     type: int
     default: 100
+  configuration:
+    description:
+      - What the function is set to, as Lambda's API has it (C(configurations) of M(lambda_functions)). By it a plan
+        knows what a run will find. Without it no version is made for another configuration.
+    type: dict
   invokers:
     description: Services that may ask the alias; nobody else may then. Without it this stays as it is.
     type: list
@@ -100,11 +106,6 @@ after:
 
 LATEST = "$LATEST"
 ALL = 100
-#: What a version keeps of the function's configuration; its description is the release's.
-CONFIGURATION = (
-    *("Role", "Handler", "Runtime", "Architectures", "Timeout", "MemorySize", "Environment", "LoggingConfig"),
-    *("VpcConfig", "TracingConfig", "Layers", "EphemeralStorage"),
-)
 
 
 class ReleaseError(Exception):
@@ -180,15 +181,15 @@ class Manager:
         if not 0 <= share <= ALL:
             raise ReleaseError(f"share is {share}; it is a percentage, 0 to 100")
         versions, alias = self.versions(), self.find_alias()
-        latest = versions.pop(LATEST, {})
+        versions.pop(LATEST, None)
         releases = {number: each.get("Description", "") for number, each in versions.items()}
         version = max((int(each) for each, name in releases.items() if name == release), default=0)
-        outdated = bool(version) and self.configuration(versions[str(version)]) != self.configuration(latest)
+        outdated = bool(version) and self.is_outdated(versions[str(version)])
         if not version and not self.params["s3_key"]:
             known = ", ".join(sorted(set(releases.values()))) or "none"
             raise ReleaseError(f"release {release} was never published; s3_key says where its code is (known: {known})")
         before = self.shares(alias, releases)
-        published = not version or (outdated and bool(self.params["s3_key"]))
+        published = not version or outdated
         number = "" if published else str(version)
         if published and not self.module.check_mode:
             number = self.publish()
@@ -244,10 +245,10 @@ class Manager:
             return {}
         return {each["Sid"]: _invoker(each) for each in json.loads(policy)["Statement"]}
 
-    @staticmethod
-    def configuration(version: dict[str, Any]) -> dict[str, Any]:
-        """Return what a version keeps of the function's configuration."""
-        return {key: version[key] for key in CONFIGURATION if version.get(key)}
+    def is_outdated(self, version: dict[str, Any]) -> bool:
+        """Say whether a version was published with another configuration than the function is to have."""
+        wanted = self.params["configuration"] or {}
+        return bool(part_of(version, wanted) != wanted)
 
     @staticmethod
     def weights(alias: dict[str, Any]) -> dict[str, float]:
@@ -281,6 +282,7 @@ def main() -> None:
             "s3_key": {"type": "str", "no_log": False},
             "code_sha256": {"type": "str"},
             "share": {"type": "int", "default": ALL},
+            "configuration": {"type": "dict"},
             "invokers": {
                 "type": "list",
                 "elements": "dict",
@@ -288,6 +290,7 @@ def main() -> None:
             },
         },
         required_together=[("s3_bucket", "s3_key")],
+        required_by={"configuration": ("s3_key",)},
         supports_check_mode=True,
     )
     try:

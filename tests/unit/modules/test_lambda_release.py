@@ -109,15 +109,21 @@ def test_mistakes(release: Run) -> None:
 
 def test_a_changed_configuration_is_another_version_of_the_release(release: Run) -> None:
     one = put("1.0.0")
-    release(**one)
-    boto3.client("lambda").update_function_configuration(FunctionName=NAME, MemorySize=1024)
-    planned, done = release(True, **one), release(**one)
+    more: dict[str, Any] = {"MemorySize": 1024, "Environment": {"Variables": {"CARS": "10"}}}
+    release(**one, configuration={"MemorySize": 128})
+    assert versions() == {"1": "1.0.0"}
+    # A plan says so before the function is changed.
+    planned = release(True, **one, configuration=more)
+    boto3.client("lambda").update_function_configuration(FunctionName=NAME, **more)
+    done = release(**one, configuration=more)
     assert planned["diff"] == done["diff"]
     assert (done["changed"], done["version"], done["after"]) == (True, "2", {"1.0.0": 100})
     assert (alias(), versions()) == (("2", {}), {"1": "1.0.0", "2": "1.0.0"})
-    assert not release(**one)["changed"]
-    # Without its code it is taken as it was published.
+    assert not release(**one, configuration=more)["changed"]
+    # What somebody else did to the function, and a run will take back, makes no version.
     boto3.client("lambda").update_function_configuration(FunctionName=NAME, MemorySize=512)
+    assert not release(True, **one, configuration=more)["changed"]
+    # Who does not say what it is to be takes it as it was published.
     assert not release(release="1.0.0")["changed"]
 
 
