@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -84,6 +85,7 @@ LISTS = (
         "cloudfront origin access control", "cloudfront", "list_origin_access_controls", "OriginAccessControlList.Items"
     ),
     List("cloudtrail trail", "cloudtrail", "list_trails", "Trails"),
+    List("dynamodb table", "dynamodb", "list_tables", "TableNames"),
 )
 
 MARKERS = {
@@ -99,7 +101,19 @@ def census(emulator: Emulator) -> Counter[str]:
     for each in LISTS:
         listed = items(emulator.client(each.service), each.operation, each.key)
         found[each.kind] += sum(1 for item in listed if each.counts(item))
-    for part in (_network, _instances, _s3, _identity, _balancers, _firewall, _budgets):
+    for part in (
+        _network,
+        _instances,
+        _s3,
+        _identity,
+        _balancers,
+        _firewall,
+        _budgets,
+        _tables,
+        _functions,
+        _apis,
+        _schedules,
+    ):
         for kind in part(emulator):
             found[kind] += 1
     return +found
@@ -247,3 +261,48 @@ def _budgets(emulator: Emulator) -> Iterator[str]:
     account = emulator.client("sts").get_caller_identity()["Account"]
     for _ in items(emulator.client("budgets"), "describe_budgets", "Budgets", AccountId=account):
         yield "budgets budget"
+
+
+def _tables(emulator: Emulator) -> Iterator[str]:
+    dynamodb = emulator.client("dynamodb")
+    for name in items(dynamodb, "list_tables", "TableNames"):
+        for _ in dynamodb.describe_table(TableName=name)["Table"].get("GlobalSecondaryIndexes", []):
+            yield "dynamodb index"
+        if dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"] == "ENABLED":
+            yield "dynamodb time to live"
+        backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+        if backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED":
+            yield "dynamodb point-in-time recovery"
+
+
+def _functions(emulator: Emulator) -> Iterator[str]:
+    client = emulator.client("lambda")
+    for name in [each["FunctionName"] for each in items(client, "list_functions", "Functions")]:
+        for version in items(client, "list_versions_by_function", "Versions", FunctionName=name):
+            if version["Version"] != "$LATEST":
+                yield "lambda version"
+        for alias in items(client, "list_aliases", "Aliases", FunctionName=name):
+            yield "lambda alias"
+            try:
+                policy = client.get_policy(FunctionName=name, Qualifier=alias["Name"])["Policy"]
+            except client.exceptions.ResourceNotFoundException:
+                continue
+            for _ in json.loads(policy)["Statement"]:
+                yield "lambda permission"
+
+
+def _apis(emulator: Emulator) -> Iterator[str]:
+    client = emulator.client("apigatewayv2")
+    for api in items(client, "get_apis", "Items"):
+        yield "apigatewayv2 api"
+        for kind, operation in (("integration", "get_integrations"), ("route", "get_routes"), ("stage", "get_stages")):
+            for _ in items(client, operation, "Items", ApiId=api["ApiId"]):
+                yield f"apigatewayv2 {kind}"
+
+
+def _schedules(emulator: Emulator) -> Iterator[str]:
+    client = emulator.client("events")
+    for rule in items(client, "list_rules", "Rules"):
+        yield "events rule"
+        for _ in items(client, "list_targets_by_rule", "Targets", Rule=rule["Name"]):
+            yield "events target"

@@ -105,6 +105,11 @@ class Emulator:
             found = json.load(answer)
         return Calls(found["reads"], found["writes"], found["actions"])
 
+    def release(self) -> str:
+        """Name of the release in service."""
+        parameter = self.client("ssm").get_parameter(Name="/vahanhelp/prod/release")
+        return str(parameter["Parameter"]["Value"])
+
     def image(self) -> Image | None:
         """The newest image of the account's own."""
         found = self.client("ec2").describe_images(Owners=["self"])["Images"]

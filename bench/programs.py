@@ -98,8 +98,9 @@ class Ansible:
         return self.work / "ssh" / "key"
 
     def public_key(self) -> str:
-        """Public half of the SSH key that a run made."""
-        return self._key.with_suffix(".pub").read_text().strip()
+        """Public half of the SSH key that a run made; empty in a tier without hosts."""
+        public = self._key.with_suffix(".pub")
+        return public.read_text().strip() if public.exists() else ""
 
     def _play(self, emulator: Emulator, playbooks: list[str], *options: str) -> Measurement:
         command = ["ansible-playbook", "-i", "inventories/lab", *playbooks]
@@ -138,12 +139,15 @@ class Terraform:
         """Prepare a working folder: what `terraform init` does is done once and not measured."""
         self._folder = work / f"terraform-{tier}"
         shutil.copytree(ROOT / "bench/terraform" / tier, self._folder)
+        # Where the stacks look for them: ../modules.
+        shutil.copytree(ROOT / "bench/terraform/modules", work / "modules")
         self._environment = {
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
             "TF_VAR_public_key": public_key,
             "TF_VAR_release_folder": str(release),
             "TF_VAR_page_function_file": str(ROOT / "roles/edge/files/spa.js"),
+            "TF_VAR_table_file": str(ROOT / "examples/functions/table.json"),
             "TF_VAR_worker_archive": str(work / "worker.zip"),
         }
         pack(ROOT / "examples/worker", work / "worker.zip")

@@ -53,6 +53,7 @@ WAITS: Mapping[str, Mapping[str, Wait]] = {
         "instances' boot": Wait("instance boot", ("instances",)),
         "targets": Wait("target healthy", ("instances' boot", "load balancer")),
     },
+    "serverless": {"distribution": Wait("distribution deploy")},
 }
 
 

@@ -15,7 +15,7 @@ from bench.census import census, differences
 from bench.emulator import ROOT, Emulator, Image
 from bench.programs import Ansible, Measurement, ProgramError, Terraform, terraform_missing
 
-TIERS = ("minimal", "basic", "full")
+TIERS = ("minimal", "basic", "full", "serverless")
 PLAYBOOKS = ["playbooks/provision.yml", "playbooks/record.yml"]
 AGAIN = ["site.yml"]
 STEPS = ("converge", "no-op", "plan", "destroy")
@@ -123,11 +123,10 @@ def _tier(
     _say(f"{tier}: a first run, not measured, that builds the release and the image's name")
     with Emulator() as emulator:
         ansible.converge(emulator, baked=False)
-        image = emulator.image()
+        image, release = emulator.image(), emulator.release()
     terraform = None
     if with_terraform:
-        release = max((ROOT / "dist").glob("*/manifest.json"), key=lambda path: path.stat().st_mtime).parent
-        terraform = Terraform(tier, work, provider_folder, ansible.public_key(), release)
+        terraform = Terraform(tier, work, provider_folder, ansible.public_key(), ROOT / "dist" / release)
         with Emulator() as emulator:
             terraform.init(emulator)
     programs: dict[str, Ansible | Terraform] = {"ansible": ansible}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -130,6 +133,53 @@ def furnish(emulator: Emulator) -> None:
     emulator.client("cloudwatch").put_dashboard(DashboardName="a", DashboardBody='{"widgets": []}')
 
 
+def furnish_serverless(emulator: Emulator) -> None:
+    """Make one of each kind that is in the tier serverless only."""
+    dynamodb = emulator.client("dynamodb")
+    key = [{"AttributeName": "pk", "KeyType": "HASH"}]
+    dynamodb.create_table(
+        TableName="a",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=key,
+        GlobalSecondaryIndexes=[{"IndexName": "by-key", "KeySchema": key, "Projection": {"ProjectionType": "ALL"}}],
+    )
+    dynamodb.update_time_to_live(TableName="a", TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"})
+    dynamodb.update_continuous_backups(
+        TableName="a", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = emulator.client("iam").create_role(RoleName="a", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("index.mjs", "")
+    functions = emulator.client("lambda")
+    for name in ("a", "b"):
+        functions.create_function(
+            FunctionName=name, Role=role, Runtime="nodejs24.x", Handler="a.b", Code={"ZipFile": code.getvalue()}
+        )
+        version = functions.publish_version(FunctionName=name)["Version"]
+        functions.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    functions.add_permission(
+        FunctionName="a",
+        Qualifier="live",
+        StatementId="a",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+    )
+    gateway = emulator.client("apigatewayv2")
+    api = gateway.create_api(Name="a", ProtocolType="HTTP")["ApiId"]
+    gateway.create_integration(ApiId=api, IntegrationType="AWS_PROXY", PayloadFormatVersion="2.0")
+    gateway.create_route(ApiId=api, RouteKey="$default")
+    gateway.create_stage(ApiId=api, StageName="$default")
+    events = emulator.client("events")
+    events.put_rule(Name="a", ScheduleExpression="rate(1 minute)")
+    events.put_targets(
+        Rule="a", Targets=[{"Id": "function", "Arn": "arn:aws:lambda:us-east-1:123456789012:function:a"}]
+    )
+
+
 def test_an_emulator_is_measured_and_counted(tmp_path: Path) -> None:
     image = Image("trial-0123456789ab", {"vahana:image": "0123456789ab"})
     with Emulator() as emulator:
@@ -163,6 +213,25 @@ def test_an_emulator_is_measured_and_counted(tmp_path: Path) -> None:
             "rds parameter group": 1,
             "budgets budget": 1,
             "cloudwatch dashboard": 1,
+        }
+        before = census(emulator)
+        furnish_serverless(emulator)
+        assert census(emulator) - before == {
+            "dynamodb table": 1,
+            "dynamodb index": 1,
+            "dynamodb time to live": 1,
+            "dynamodb point-in-time recovery": 1,
+            "iam role": 1,
+            "lambda function": 2,
+            "lambda version": 2,
+            "lambda alias": 2,
+            "lambda permission": 1,
+            "apigatewayv2 api": 1,
+            "apigatewayv2 integration": 1,
+            "apigatewayv2 route": 1,
+            "apigatewayv2 stage": 1,
+            "events rule": 1,
+            "events target": 1,
         }
         with pytest.raises(programs.ProgramError, match="exit code 3"):
             programs.measure([sys.executable, "-c", "raise SystemExit(3)"], emulator, tmp_path, {})
@@ -217,6 +286,19 @@ def test_functions_are_packed_with_their_sources_alone(tmp_path: Path) -> None:
     names = zipfile.ZipFile(tmp_path / "worker.zip").namelist()
     assert {"package.json", "src/email.js", "src/notifications.js", "src/analytics.js"} <= set(names)
     assert all(name == "package.json" or name.startswith("src/") for name in names)
+
+
+def test_a_stack_finds_its_modules(tmp_path: Path) -> None:
+    found = {}
+    for tier in runner.TIERS:
+        work = tmp_path / tier
+        work.mkdir()
+        programs.Terraform(tier, work, tmp_path, "", tmp_path)
+        stack = work / f"terraform-{tier}"
+        texts = [path.read_text() for path in stack.glob("*.tf")]
+        found[tier] = [source for text in texts for source in re.findall(r'source +=\s*"(\.[^"]+)"', text)]
+        assert all((stack / source / "main.tf").is_file() for source in found[tier])
+    assert found["serverless"]
 
 
 def test_a_realistic_result_says_what_it_could_not_be_faster_than(tmp_path: Path) -> None:
