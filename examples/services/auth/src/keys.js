@@ -1,7 +1,26 @@
-import { createPrivateKey } from 'node:crypto';
+import { createHash, createPrivateKey } from 'node:crypto';
 import { calculateJwkThumbprint, createLocalJWKSet, exportJWK } from 'jose';
 
 const PEM = /-----BEGIN PRIVATE KEY-----[\s\S]+?-----END PRIVATE KEY-----/g;
+const SECRET = /^[!-~]{32,}$/;
+// What comes before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410, section 7).
+const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
+
+/** The key that is made of a secret: what keeps secrets may make passwords only. */
+function keyOf(secret) {
+  const bytes = createHash('sha256').update(`signs tokens: ${secret}`).digest();
+  return createPrivateKey({ key: Buffer.concat([PKCS8, bytes]), format: 'der', type: 'pkcs8' });
+}
+
+function privateKeys(text) {
+  const pems = text.match(PEM);
+  if (pems) return pems.map((pem) => createPrivateKey(pem));
+  const secrets = text.split(/[\s,]+/).filter(Boolean);
+  if (secrets.length === 0 || !secrets.every((secret) => SECRET.test(secret))) {
+    throw new Error('TOKEN_KEYS must be PEM (openssl genpkey -algorithm ed25519) or random characters, at least 32');
+  }
+  return secrets.map(keyOf);
+}
 
 /**
  * The keys of access tokens: Ed25519, each named by its thumbprint (RFC 7638).
@@ -18,12 +37,12 @@ export class SigningKeys {
     this.verifying = createLocalJWKSet(this.published);
   }
 
-  /** @param {string} text PKCS#8 in PEM, one key after another, as `openssl genpkey -algorithm ed25519` writes them */
+  /**
+   * @param {string} text PKCS#8 in PEM, one key after another, as `openssl genpkey -algorithm ed25519` writes them; or secrets of at least
+   * 32 random characters, with commas between, each of which a key is made of
+   */
   static async from(text) {
-    const pems = text.match(PEM) ?? [];
-    if (pems.length === 0) throw new Error('TOKEN_KEYS must be PEM: openssl genpkey -algorithm ed25519');
-    const keys = pems.map(async (pem) => {
-      const key = createPrivateKey(pem);
+    const keys = privateKeys(text).map(async (key) => {
       if (key.asymmetricKeyType !== 'ed25519') throw new Error(`TOKEN_KEYS must be of type ed25519, not ${key.asymmetricKeyType}`);
       const { kty, crv, x } = await exportJWK(key);
       const jwk = { kty, crv, x };

@@ -93,6 +93,16 @@ test('keys of another kind are refused at the start', async () => {
   await assert.rejects(SigningKeys.from('secret'), (error) => /must be PEM/.test(error.message) && !error.message.includes('secret'));
 });
 
+test('a secret makes the same key in every task, another secret another', async () => {
+  const [one, two] = ['1', '2'].map((digit) => digit.repeat(32));
+  const [keys, again, both] = await Promise.all([one, one, `${two},${one}`].map((text) => SigningKeys.from(text)));
+  assert.equal(keys.current.id, again.current.id);
+  assert.notEqual(keys.current.id, both.current.id);
+  assert.equal(both.published.keys[1].kid, keys.current.id);
+  assert.equal(keys.current.key.asymmetricKeyType, 'ed25519');
+  assert.ok(!JSON.stringify(both.published).includes('"d"'));
+});
+
 test('a refresh token is good for once; a second time ends the login', async () => {
   await signUp('fresh@example.com');
   const { body: one } = await logIn('fresh@example.com');

@@ -19,12 +19,16 @@ export class SearchCache {
   #client;
   #lost = false;
 
-  /** @param {string} url redis: or rediss: (TLS; its certificate is not checked with ?sslmode=no-verify); '' for no cache */
-  constructor(url) {
+  /**
+   * @param {string} url redis: or rediss: (TLS; its certificate is not checked with ?sslmode=no-verify); '' for no cache
+   * @param {string} [password] instead of one in the URL
+   */
+  constructor(url, password = '') {
     if (url === '') return;
     const address = new URL(url);
     const unchecked = address.searchParams.get('sslmode') === 'no-verify';
     address.search = '';
+    if (password) address.password = encodeURIComponent(password);
     this.#client = new Redis(address.href, {
       ...(address.protocol === 'rediss:' && { tls: { rejectUnauthorized: !unchecked } }),
       connectTimeout: CONNECT_MS,

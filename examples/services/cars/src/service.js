@@ -15,7 +15,7 @@ export const service = {
 
   async create({ settings, database, sqs }) {
     const outbox = new Outbox({ database, sqs, queueUrls: { notification: settings.url('QUEUE_URL_NOTIFICATION') } });
-    const cache = new SearchCache(settings.text('REDIS_URL', ''));
+    const cache = new SearchCache(settings.text('REDIS_URL', ''), settings.text('REDIS_PASSWORD', ''));
     const cars = new Cars(database, outbox, cache);
 
     async function own(user, id) {
