@@ -88,7 +88,7 @@ resource "aws_autoscaling_group" "backend" {
   }
   # Instances read all of it when they start, and have no other way out.
   depends_on = [
-    aws_lb_listener.http, aws_route.nat, aws_route_table_association.private, aws_s3_object.release, aws_ssm_parameter.release,
+    aws_lb_listener.http, aws_route.nat, aws_route_table_association.private, module.release,
     aws_ssm_parameter.database, aws_ssm_parameter.cache, aws_secretsmanager_secret_version.this, aws_iam_role_policy.instance,
   ]
 }

@@ -108,7 +108,7 @@ resource "aws_iam_role_policy" "instance" {
         Sid      = "SendMessages"
         Effect   = "Allow"
         Action   = "sqs:SendMessage"
-        Resource = [for queue in aws_sqs_queue.this : queue.arn]
+        Resource = module.workers.arns
       },
     ]
   })

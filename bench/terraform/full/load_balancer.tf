@@ -14,7 +14,7 @@ resource "aws_lb" "this" {
     prefix  = "load-balancer"
   }
   tags       = merge(local.layer.load_balancer, { Name = local.name })
-  depends_on = [aws_internet_gateway.this, aws_s3_bucket_policy.this]
+  depends_on = [aws_internet_gateway.this, aws_s3_bucket_policy.logs]
 }
 
 resource "aws_lb_target_group" "backend" {

@@ -28,12 +28,14 @@ locals {
   prefix  = "/${var.app}/${var.env}"
   account = data.aws_caller_identity.this.account_id
   zones   = slice(data.aws_availability_zones.this.names, 0, 2)
-  owner   = { "vahana:app" = var.app, "vahana:env" = var.env, "vahana:tier" = "full" }
+  common = {
+    app = var.app, env = var.env, region = var.region, account = local.account, name = local.name, prefix = local.prefix
+  }
+  owner = { "vahana:app" = var.app, "vahana:env" = var.env, "vahana:tier" = "full" }
   layer = { for layer in [
-    "environment", "identity", "network", "storage", "database", "cache", "load_balancer", "firewall", "image", "compute", "edge",
-    "queue", "functions", "release", "monitoring", "audit",
+    "environment", "identity", "network", "database", "cache", "load_balancer", "firewall", "image", "compute", "monitoring",
   ] : layer => { "vahana:layer" = layer } }
-  buckets = { for kind in ["releases", "frontend", "images", "logs", "audit"] : kind => "${local.name}-${kind}-${local.account}" }
+  buckets = module.storage.names
   queues  = toset(["email", "notifications", "analytics"])
 }
 
@@ -43,4 +45,45 @@ resource "aws_ssm_parameter" "tier" {
   type        = "String"
   value       = "full"
   tags        = local.layer.environment
+}
+
+module "release" {
+  source = "../modules/release"
+  common = local.common
+  folder = var.release_folder
+  bucket = local.buckets.releases
+}
+
+module "workers" {
+  source        = "../modules/workers"
+  common        = local.common
+  queues        = local.queues
+  archive       = var.worker_archive
+  output_bucket = local.buckets.releases
+}
+
+module "edge" {
+  source             = "../modules/edge"
+  common             = local.common
+  page_function_file = var.page_function_file
+  web_acl_arn        = aws_wafv2_web_acl.this["cloudfront"].arn
+  buckets = { for kind in ["frontend", "images"] : kind => {
+    name        = local.buckets[kind]
+    domain_name = module.storage.domain_names[kind]
+    tls_only    = module.storage.tls_only[kind]
+  } }
+  backend = {
+    domain_name     = aws_lb.this.dns_name
+    protocol_policy = "http-only"
+    # CloudFront's managed policy AllViewer.
+    origin_request_policy_id = "216adef6-5c7f-47e4-b989-5492eafa07d3"
+  }
+}
+
+module "audit" {
+  source   = "../modules/audit"
+  common   = local.common
+  bucket   = local.buckets.audit
+  tls_only = module.storage.tls_only.audit
+  budget   = "300.00"
 }

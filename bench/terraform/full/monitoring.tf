@@ -1,9 +1,3 @@
-resource "aws_sns_topic" "alarms" {
-  name         = "${local.name}-alarms"
-  display_name = local.name
-  tags         = merge(local.layer.monitoring, { Name = "${local.name}-alarms" })
-}
-
 locals {
   log_groups = ["backend", "system"]
 }
@@ -113,50 +107,18 @@ locals {
       periods     = 1
     }
   }
-  age_alarms = { for queue in local.queues : "queue-age-${queue}" => {
-    description = "A message has waited for ten minutes. Read the logs of the queue's worker."
-    metric      = "ApproximateAgeOfOldestMessage"
-    dimensions  = { QueueName = aws_sqs_queue.this[queue].name }
-    statistic   = "Maximum"
-    threshold   = 600
-    periods     = 3
-    missing     = "notBreaching"
-  } }
-  dead_letter_alarms = { for queue in local.queues : "queue-dead-letters-${queue}-dlq" => {
-    description = "Messages could not be processed. Read the worker's logs, mend it, then bring them back with playbooks/redrive.yml."
-    metric      = "ApproximateNumberOfMessagesVisible"
-    dimensions  = { QueueName = aws_sqs_queue.dead_letter[queue].name }
-    statistic   = "Maximum"
-    threshold   = 1
-    periods     = 1
-    missing     = "notBreaching"
-  } }
-  alarms = merge([for namespace, alarms in {
+}
+
+module "alarms" {
+  source = "../modules/alarms"
+  common = local.common
+  alarms = {
     "AWS/ApplicationELB" = local.traffic_alarms
     "AWS/EC2"            = local.group_alarms
     "AWS/RDS"            = local.database_alarms
     "AWS/ElastiCache"    = local.cache_alarms
-    "AWS/SQS"            = merge(local.age_alarms, local.dead_letter_alarms)
-  } : { for name, alarm in alarms : name => merge(alarm, { namespace = namespace }) }]...)
-}
-
-resource "aws_cloudwatch_metric_alarm" "this" {
-  for_each            = local.alarms
-  alarm_name          = "${local.name}-${each.key}"
-  alarm_description   = each.value.description
-  namespace           = each.value.namespace
-  metric_name         = each.value.metric
-  dimensions          = each.value.dimensions
-  statistic           = can(each.value.percentile) ? null : lookup(each.value, "statistic", "Average")
-  extended_statistic  = lookup(each.value, "percentile", null)
-  comparison_operator = lookup(each.value, "comparison", "GreaterThanOrEqualToThreshold")
-  threshold           = each.value.threshold
-  period              = lookup(each.value, "period", 60)
-  evaluation_periods  = lookup(each.value, "periods", 5)
-  treat_missing_data  = lookup(each.value, "missing", "missing")
-  alarm_actions       = [aws_sns_topic.alarms.arn]
-  ok_actions          = [aws_sns_topic.alarms.arn]
-  tags                = local.layer.monitoring
+    "AWS/SQS"            = module.workers.alarms
+  }
 }
 
 # Dashboard
@@ -212,7 +174,7 @@ resource "aws_cloudwatch_dashboard" "this" {
       { type = "text", width = 24, height = 1, properties = { markdown = "vahana:app=${var.app} vahana:env=${var.env}" } },
       { type = "alarm", width = 24, height = 3, properties = {
         title  = "Alarms"
-        alarms = [for alarm in aws_cloudwatch_metric_alarm.this : alarm.arn]
+        alarms = module.alarms.arns
       } },
     ],
     [for chart in local.charts : {

@@ -122,7 +122,7 @@ resource "aws_flow_log" "this" {
   log_destination          = "arn:aws:s3:::${local.buckets.logs}/flow-logs"
   max_aggregation_interval = 600
   tags                     = merge(local.layer.network, { Name = "${local.name}-flow-log" })
-  depends_on               = [aws_s3_bucket_policy.this]
+  depends_on               = [aws_s3_bucket_policy.logs]
 }
 
 # Who may talk to whom

@@ -298,6 +298,7 @@ def test_a_stack_finds_its_modules(tmp_path: Path) -> None:
         texts = [path.read_text() for path in stack.glob("*.tf")]
         found[tier] = [source for text in texts for source in re.findall(r'source +=\s*"(\.[^"]+)"', text)]
         assert all((stack / source / "main.tf").is_file() for source in found[tier])
+    assert found["full"]
     assert found["serverless"]
 
 
