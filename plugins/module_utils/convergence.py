@@ -46,6 +46,10 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "ec2:snapshot": "Progress",
         "ec2:vpc-endpoint": "State",
         "ec2:vpc-flow-log": "DeliverLogsStatus DeliverLogsErrorMessage",
+        "ecs:cluster": (
+            "activeServicesCount pendingTasksCount registeredContainerInstancesCount runningTasksCount statistics"
+        ),
+        "ecs:service": "deployments desiredCount events pendingCount runningCount",
         "elasticloadbalancing:loadbalancer": "State",
         "elasticloadbalancing:targetgroup": "Targets",
         # Which node is written to changes when another one takes over.
@@ -233,13 +237,18 @@ def unsettled(stack: Mapping[str, Any]) -> list[str]:
     cache = stack["cache"]
     if cache["status"] and cache["status"] not in SETTLED_CACHE:
         reasons.append(f"the cache {cache['identifier']} is {cache['status']}")
-    # Where functions answer there is no instance.
-    wanted = int(compute["desired_capacity"] or not stack["api"]["function_names"])
+    # Where functions or containers answer there is no instance.
+    wanted = int(compute["desired_capacity"] or not (stack["api"]["function_names"] or stack["containers"]["services"]))
     if len(compute["instances"]) < wanted:
         reasons.append(f"{len(compute['instances'])} of {wanted} instances run")
     releases = stack["api"]["releases"]
     if len(releases) > 1:
         reasons.append(f"the requests are shared: {', '.join(f'{share} % {name}' for name, share in releases.items())}")
+    for service in stack["containers"]["services"]:
+        if service["deployment"] != "COMPLETED":
+            reasons.append(f"the deployment of {service['name']} is {service['deployment']}")
+        elif service["running"] < service["desired"]:
+            reasons.append(f"{service['running']} of {service['desired']} tasks of {service['name']} run")
     for instance in compute["instances"]:
         if instance["state"] != "running":
             reasons.append(f"{instance['id']} is {instance['state']}")

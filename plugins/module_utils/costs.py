@@ -15,6 +15,10 @@ FIREWALL_RULES = 8
 """What roles/firewall sets unless told otherwise: a rate limit and three groups of rules in each of two web ACLs."""
 
 
+SERVICE_SECRETS = 3
+"""What the services of roles/containers keep from each other."""
+
+
 @dataclass(frozen=True)
 class Demand:
     """Something that is paid by the month: a key of the price file, how much of it, and what people call it."""
@@ -80,8 +84,17 @@ def _cache(node_type: str, nodes: int) -> Demand:
 
 
 def _secrets(layers: Sequence[str]) -> int:
-    """Return how many secrets there are: the application's own, and one for each store with a password."""
-    return sum(layer in layers for layer in ("identity", "database", "cache"))
+    """Return how many secrets there are: one for each store with a password, and the application's own."""
+    own = SERVICE_SECRETS if "containers" in layers else int("identity" in layers)
+    return own + sum(layer in layers for layer in ("database", "cache"))
+
+
+def _tasks(count: float, cpu: float, memory: float) -> list[Demand]:
+    """Fargate by how many tasks of a size: CPU units and MiB, of which a whole one of each has 1024."""
+    return [
+        Demand("fargate vcpu", count * cpu / 1024, "Fargate vCPU"),
+        Demand("fargate gb", count * memory / 1024, "Fargate GB"),
+    ]
 
 
 def _nat_gateways(tier: Mapping[str, Any]) -> int:
@@ -116,7 +129,12 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
     if "cache" in layers:
         demands.append(_cache(str(tier["cache_node_type"]), 1 + int(tier.get("cache_replicas", 0))))
     demands.append(Demand("secret", _secrets(layers), "secret"))
-    demands.append(Demand("hosted zone", 1 if "dns" in layers else 0, "hosted zone"))
+    containers = "containers" in layers
+    if containers:
+        count = len(tier["containers_services"]) * int(tier["containers_min_tasks"])
+        demands += _tasks(count, float(tier["containers_cpu"]), float(tier["containers_memory"]))
+    # Services find each other in a zone of their own.
+    demands.append(Demand("hosted zone", ("dns" in layers) + containers, "hosted zone"))
     demands.append(Demand("health check", 1 if "dns" in layers and tier.get("dns_health_check") else 0, "health check"))
     return demands
 
@@ -154,7 +172,10 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
     owned = [f"{entry['service']}:{entry['type']}" for entry in stack["resources"]]
     demands.append(Demand("secret", owned.count("secretsmanager:secret"), "secret"))
     demands.append(Demand("alarm", owned.count("cloudwatch:alarm"), "alarm"))
-    demands.append(Demand("hosted zone", 1 if stack["dns"]["zone_id"] else 0, "hosted zone"))
+    services = stack["containers"]["services"]
+    for service in services:
+        demands += _tasks(service["running"], float(service["cpu"] or 0), float(service["memory"] or 0))
+    demands.append(Demand("hosted zone", bool(stack["dns"]["zone_id"]) + bool(services), "hosted zone"))
     demands.append(Demand("health check", 1 if stack["dns"]["health_check_id"] else 0, "health check"))
     return demands
 
@@ -188,9 +209,19 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
             "allocated_storage": wanted["database_allocated_storage"],
         },
     }
+    there = {each["name"]: each["running"] for each in stack["containers"]["services"]}
+    services = [
+        {
+            "running": max(there.get(name, 0), int(wanted["containers_min_tasks"])),
+            "cpu": wanted["containers_cpu"],
+            "memory": wanted["containers_memory"],
+        }
+        for name in (wanted["containers_services"] if "containers" in layers else [])
+    ]
     return stack_demands(
         {
             **stack,
+            "containers": {"services": services or stack["containers"]["services"]},
             "compute": {"instances": [{"type": wanted["compute_instance_type"]}] * count},
             "load_balancer": {"arn": "planned" if "load_balancer" in layers else stack["load_balancer"]["arn"]},
             "network": {

@@ -233,6 +233,48 @@ def _schedule(aws: Aws, resource: Resource) -> dict[str, Any]:
     return {"Targets": aws.clients["events"].list_targets_by_rule(Rule=resource.id)["Targets"]}
 
 
+def _cluster(aws: Aws, resource: Resource) -> dict[str, Any]:
+    """What of its services follows the load, and how."""
+    client, prefix = aws.clients["application-autoscaling"], f"service/{resource.id}/"
+    details: dict[str, Any] = {}
+    for kind, key in (
+        ("describe_scalable_targets", "ScalableTargets"),
+        ("describe_scaling_policies", "ScalingPolicies"),
+    ):
+        details[key] = [
+            # The alarms of a target tracking policy are made by AWS and come and go with it.
+            {part: value for part, value in item.items() if part != "Alarms"}
+            for page in client.get_paginator(kind).paginate(ServiceNamespace="ecs")
+            for item in page[key]
+            if item["ResourceId"].startswith(prefix)
+        ]
+    return details
+
+
+def _repository(aws: Aws, resource: Resource) -> dict[str, Any]:
+    asked = {"repositoryName": resource.id}
+    policy = _unless("LifecyclePolicyNotFoundException", aws.clients["ecr"].get_lifecycle_policy, **asked)
+    return {"LifecyclePolicy": json.loads(policy["lifecyclePolicyText"]) if policy else None}
+
+
+def _namespace(aws: Aws, resource: Resource) -> dict[str, Any]:
+    client = aws.clients["servicediscovery"]
+    filters = [{"Name": "NAMESPACE_ID", "Values": [resource.description["Id"]]}]
+    pages = client.get_paginator("list_services").paginate(Filters=filters)
+    services = [client.get_service(Id=item["Id"])["Service"] for page in pages for item in page["Services"]]
+    return {
+        "Services": [
+            {**{key: item.get(key) for key in ("Name", "DnsConfig")}, "Tags": _cloud_map_tags(client, item["Arn"])}
+            for item in services
+            if item["NamespaceId"] == resource.description["Id"]
+        ]
+    }
+
+
+def _cloud_map_tags(client: Any, arn: str) -> Any:
+    return client.list_tags_for_resource(ResourceARN=arn)["Tags"]
+
+
 DETAILS: Mapping[str, Reader] = {
     "ec2:vpc": _vpc,
     "ec2:launch-template": _launch_template,
@@ -254,5 +296,8 @@ DETAILS: Mapping[str, Reader] = {
     "dynamodb:table": _table,
     "apigateway:apis": _http_api,
     "events:rule": _schedule,
+    "ecs:cluster": _cluster,
+    "ecr:repository": _repository,
+    "servicediscovery:namespace": _namespace,
 }
 """By kind, what is read besides the list call. The other kinds' list calls say everything."""

@@ -38,6 +38,8 @@ GLOBAL_REGION = "us-east-1"
 WORKERS = 16
 #: The tiers that have nothing of what MORE_READERS list.
 SMALL_TIERS = frozenset({"", "minimal", "basic"})
+#: Those that have nothing of what CONTAINER_READERS list.
+WITHOUT_CONTAINERS = SMALL_TIERS | {"full", "serverless"}
 RETAIN_TAG = "vahana:retain"
 #: A database that another one has replaced, and one that is being proven and goes again.
 KEPT_TAG = "vahana:kept"
@@ -63,6 +65,7 @@ EMPTY: dict[str, Any] = {
         "key_name": "",
         "database_secret_arn": "",
         "backend_secret_arn": "",
+        "cache_secret_arn": "",
     },
     "network": {
         "vpc_id": "",
@@ -127,6 +130,7 @@ EMPTY: dict[str, Any] = {
         "dns_name": "",
         "zone_id": "",
         "target_group_arn": "",
+        "path_group_arns": {},
         "listener_arns": {},
         "targets": {},
     },
@@ -164,6 +168,14 @@ EMPTY: dict[str, Any] = {
         "role_names": [],
         "log_groups": [],
         "parameter_names": [],
+    },
+    "containers": {
+        "cluster": "",
+        "services": [],
+        "versions": {},
+        "role_names": [],
+        "secret_names": [],
+        "log_groups": [],
     },
     "queue": {"urls": {}, "arns": {}, "dead_letter_arns": {}, "messages": {}},
     "functions": {"names": [], "role_names": [], "log_groups": []},
@@ -311,6 +323,11 @@ Reader = Callable[[Aws], Iterable[Resource]]
 def tags_of(pairs: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
     """Turn ``[{"Key": …, "Value": …}]`` into a dict."""
     return {pair["Key"]: pair.get("Value", "") for pair in pairs or ()}
+
+
+def lower_tags_of(pairs: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
+    """Turn ``[{"key": …, "value": …}]``, as ECS has it, into a dict."""
+    return {pair["key"]: pair.get("value", "") for pair in pairs or ()}
 
 
 def error_code(error: ClientError) -> str:
@@ -500,6 +517,11 @@ def _load_balancer(aws: Aws) -> Iterator[Resource]:
     for _kind, _arn, item in found:
         for listener in item["Listeners"]:
             rules += pages(elb, "describe_rules", "Rules", ListenerArn=listener["ListenerArn"])
+        item["Paths"] = [
+            {key: rule[key] for key in ("Priority", "Conditions", "Actions")}
+            for rule in rules
+            if not rule["IsDefault"] and rule["Priority"] not in PRIORITIES
+        ]
     # DescribeTags takes 20 ARNs, and no other rules are ours.
     found += [("listener-rule", rule["RuleArn"], rule) for rule in rules if rule["Priority"] in PRIORITIES]
     try:
@@ -518,6 +540,21 @@ def _load_balancer(aws: Aws) -> Iterator[Resource]:
         name = item.get("LoadBalancerName") or item.get("TargetGroupName") or arn.rpartition("/")[2]
         unique = kind != "listener-rule"
         yield Resource(f"elasticloadbalancing:{kind}", name, arn, tags.get(arn, {}), unique, item)
+
+
+def _path_groups(aws: Aws) -> Iterator[Resource]:
+    """Read the target groups that a load balancer with paths has in place of the backend's."""
+    elb, prefix = aws.clients["elbv2"], f"{aws.environment.name_prefix}-"
+    groups = {
+        item["TargetGroupArn"]: item
+        for item in pages(elb, "describe_target_groups", "TargetGroups")
+        if item["TargetGroupName"].startswith(prefix) and item["TargetGroupName"] != f"{prefix}backend"
+    }
+    for arn, item in groups.items():
+        [described] = elb.describe_tags(ResourceArns=[arn])["TagDescriptions"]
+        kind = "elasticloadbalancing:targetgroup"
+        # The prefix of prod is also the prefix of prod-2: only our tags say which of them is ours.
+        yield Resource(kind, item["TargetGroupName"], arn, tags_of(described["Tags"]), False, item)
 
 
 def _auto_scaling_group(aws: Aws) -> Iterator[Resource]:
@@ -746,6 +783,54 @@ def _http_apis(aws: Aws) -> Iterator[Resource]:
             yield Resource("apigateway:apis", item["ApiId"], arn, item.get("Tags", {}), False, item)
 
 
+def _containers(aws: Aws) -> Iterator[Resource]:
+    """Read the ECS cluster, its services, and what each of them runs."""
+    ecs, name = aws.clients["ecs"], aws.environment.name_prefix
+    in_service: set[str] = set()
+    for item in ecs.describe_clusters(clusters=[name], include=["TAGS", "SETTINGS"])["clusters"]:
+        if item["status"] != "ACTIVE":
+            continue
+        yield Resource("ecs:cluster", name, item["clusterArn"], lower_tags_of(item.get("tags")), True, item)
+        arns: list[Any] = list(pages(ecs, "list_services", "serviceArns", cluster=name))
+        for start in range(0, len(arns), 10):
+            asked = {"cluster": name, "services": arns[start : start + 10], "include": ["TAGS"]}
+            for service in ecs.describe_services(**asked)["services"]:
+                if service["status"] != "INACTIVE":
+                    tags = lower_tags_of(service.get("tags"))
+                    yield Resource("ecs:service", service["serviceName"], service["serviceArn"], tags, False, service)
+                    in_service.add(service["taskDefinition"])
+    wanted: list[Any] = [
+        *pages(ecs, "list_task_definition_families", "families", familyPrefix=f"{name}-", status="ACTIVE"),
+        *sorted(in_service),
+    ]
+    seen: set[str] = set()
+    for family in wanted:
+        # That of a service is the newest of its family, unless its deployment was rolled back.
+        if family in seen:
+            continue
+        found = ecs.describe_task_definition(taskDefinition=family, include=["TAGS"])
+        item, tags = found["taskDefinition"], lower_tags_of(found.get("tags"))
+        seen.add(item["taskDefinitionArn"])
+        yield Resource("ecs:task-definition", item["family"], item["taskDefinitionArn"], tags, False, item)
+
+
+def _repositories(aws: Aws) -> Iterator[Resource]:
+    ecr, prefix = aws.clients["ecr"], f"{aws.environment.name_prefix}/"
+    for item in pages(ecr, "describe_repositories", "repositories"):
+        if item["repositoryName"].startswith(prefix):
+            arn = item["repositoryArn"]
+            tags = tags_of(ecr.list_tags_for_resource(resourceArn=arn)["tags"])
+            yield Resource("ecr:repository", item["repositoryName"], arn, tags, True, item)
+
+
+def _namespaces(aws: Aws) -> Iterator[Resource]:
+    cloud_map, name = aws.clients["servicediscovery"], f"{aws.environment.name_prefix}.internal"
+    for item in pages(cloud_map, "list_namespaces", "Namespaces"):
+        if item["Name"] == name:
+            tags = tags_of(cloud_map.list_tags_for_resource(ResourceARN=item["Arn"])["Tags"])
+            yield Resource("servicediscovery:namespace", name, item["Arn"], tags, True, item)
+
+
 def _schedules(aws: Aws) -> Iterator[Resource]:
     events, name = aws.clients["events"], f"{aws.environment.name_prefix}-sweep"
     try:
@@ -896,6 +981,14 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
     ("arn:*:codepipeline:*", _roles),
 )
 
+#: The same for what only tier microservices has, when the tier is none of WITHOUT_CONTAINERS.
+CONTAINER_READERS: tuple[tuple[str, Reader], ...] = (
+    ("arn:*:ecs:*:cluster/*", _containers),
+    ("arn:*:ecs:*:cluster/*", _path_groups),
+    ("arn:*:ecr:*:repository/*", _repositories),
+    ("arn:*:servicediscovery:*:namespace/*", _namespaces),
+)
+
 #: Kinds that READERS and MORE_READERS list themselves. Instances that ended and secrets that await their deletion stay
 #: in the tagging API for a while; listeners and rules live and die with their load balancer.
 LISTED = frozenset(
@@ -943,6 +1036,11 @@ LISTED = frozenset(
         # Its stage is part of it.
         "apigateway:apis",
         "events:rule",
+        # Tasks come and go, and so do the network interfaces of theirs.
+        *(f"ecs:{kind}" for kind in ("cluster", "service", "task-definition", "task")),
+        "ecr:repository",
+        # Its services are part of it, and the zone is its own.
+        *(f"servicediscovery:{kind}" for kind in ("namespace", "service")),
         "codebuild:project",
         "codeconnections:connection",
         "codepipeline:pipeline",
@@ -1003,7 +1101,7 @@ def observe(aws: Aws) -> Observation:
 
 
 def _list(aws: Aws, pool: ThreadPoolExecutor) -> list[Resource]:
-    """Ask every reader at the same time; those of MORE_READERS once it is known that there is something for them."""
+    """Ask every reader at the same time; those of larger tiers once it is known that there is something for them."""
 
     def ask(readers: Iterable[Reader]) -> list[Future[list[Resource]]]:
         return [pool.submit(lambda reader: list(reader(aws)), reader) for reader in readers]
@@ -1011,15 +1109,16 @@ def _list(aws: Aws, pool: ThreadPoolExecutor) -> list[Resource]:
     regions = ("", " global") if aws.environment.region != GLOBAL_REGION else ("",)
     tagged = ask(_tagging(f"tagging{region}") for region in regions)
     asked = ask([*READERS, *(_certificates(f"acm{region}") for region in regions)])
-    named = [] if aws.tier not in SMALL_TIERS else [resource for answer in tagged for resource in answer.result()]
-    every = not {aws.tier, *(resource.tags.get("vahana:tier", "") for resource in named)} <= SMALL_TIERS
-    wanted = (
-        reader
-        for pattern, reader in MORE_READERS
-        if every or any(fnmatchcase(resource.arn, pattern) for resource in named)
-    )
-    # One that lists two kinds is there twice.
-    asked += ask(dict.fromkeys(wanted))
+    for readers, without in ((MORE_READERS, SMALL_TIERS), (CONTAINER_READERS, WITHOUT_CONTAINERS)):
+        named = [] if aws.tier not in without else [resource for answer in tagged for resource in answer.result()]
+        every = not {aws.tier, *(resource.tags.get("vahana:tier", "") for resource in named)} <= without
+        wanted = (
+            reader
+            for pattern, reader in readers
+            if every or any(fnmatchcase(resource.arn, pattern) for resource in named)
+        )
+        # One that lists two kinds is there twice.
+        asked += ask(dict.fromkeys(wanted))
     return [resource for answer in [*asked, *tagged] for resource in answer.result()]
 
 
@@ -1055,7 +1154,7 @@ def assemble(aws: Aws, found: Sequence[Resource]) -> dict[str, Any]:
         stack["retained" if kept else "resources"].append(resource.listed())
     fillers = (
         *(_fill_small, _fill_network, _fill_data, _fill_compute, _fill_edge, _fill_messaging),
-        *(_fill_api, _fill_pipeline),
+        *(_fill_api, _fill_containers, _fill_pipeline),
     )
     for fill in fillers:
         fill(stack, ours, environment)
@@ -1111,6 +1210,7 @@ def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) ->
         key_name=_one(ours, "ec2:key-pair").get("KeyName", ""),
         database_secret_arn=secrets.get("database", ""),
         backend_secret_arn=secrets.get("backend", ""),
+        cache_secret_arn=secrets.get("cache", ""),
     )
     for bucket in ours.get("s3:bucket", []):
         stack["storage"][f"{bucket.description['suffix']}_bucket"] = bucket.id
@@ -1195,9 +1295,10 @@ def _replica(ours: Found, source: str) -> Mapping[str, Any]:
 
 def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
     """Fill in the database, the cache and the load balancer."""
-    balancer, targets = (
-        _one(ours, kind) for kind in ("elasticloadbalancing:loadbalancer", "elasticloadbalancing:targetgroup")
-    )
+    balancer = _one(ours, "elasticloadbalancing:loadbalancer")
+    prefix = f"{environment.name_prefix}-"
+    groups = {group.id.removeprefix(prefix): group for group in ours.get("elasticloadbalancing:targetgroup", [])}
+    targets: Mapping[str, Any] = groups.pop("backend").description if "backend" in groups else {}
     current = current_database(ours, environment)
     database: Mapping[str, Any] = current.description if current else {}
     endpoint = database.get("Endpoint") or {}
@@ -1244,6 +1345,7 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         zone_id=balancer.get("CanonicalHostedZoneId", ""),
         listener_arns={item["Protocol"].lower(): item["ListenerArn"] for item in balancer.get("Listeners", [])},
         target_group_arn=targets.get("TargetGroupArn", ""),
+        path_group_arns={name: group.arn for name, group in sorted(groups.items())},
         targets=targets.get("Targets", {}),
     )
 
@@ -1384,6 +1486,39 @@ def _fill_api(stack: dict[str, Any], ours: Found, environment: Environment) -> N
         log_groups=sorted(each.id for each in _of_layer(ours, "logs:log-group", "api")),
         parameter_names=sorted(each.id for each in _of_layer(ours, "ssm:parameter", "api")),
     )
+
+
+def _fill_containers(stack: dict[str, Any], ours: Found, _environment: Environment) -> None:
+    """Fill in the services that run as containers."""
+    definitions = {each.arn: each.description for each in ours.get("ecs:task-definition", [])}
+    services = sorted(ours.get("ecs:service", []), key=lambda each: each.id)
+    runs = {each.id: definitions.get(each.description["taskDefinition"], {}) for each in services}
+    versions = {name: _version(definition) for name, definition in runs.items()}
+    stack["containers"].update(
+        cluster=next((each.id for each in ours.get("ecs:cluster", [])), ""),
+        services=[
+            {
+                "name": each.id,
+                "version": versions[each.id],
+                "cpu": runs[each.id].get("cpu", ""),
+                "memory": runs[each.id].get("memory", ""),
+                "running": each.description["runningCount"],
+                "desired": each.description["desiredCount"],
+                "deployment": each.description["deployments"][0].get("rolloutState", ""),
+            }
+            for each in services
+        ],
+        versions={name: version for name, version in versions.items() if version},
+        role_names=sorted(each.id for each in _of_layer(ours, "iam:role", "containers")),
+        secret_names=sorted(each.id for each in _of_layer(ours, "secretsmanager:secret", "containers")),
+        log_groups=sorted(each.id for each in _of_layer(ours, "logs:log-group", "containers")),
+    )
+
+
+def _version(definition: Mapping[str, Any]) -> str:
+    """Return which version the tasks of a definition are told that they are."""
+    told = [each for container in definition.get("containerDefinitions", []) for each in container["environment"]]
+    return next((str(each["value"]) for each in told if each["name"] == "APP_VERSION"), "")
 
 
 def _fill_pipeline(stack: dict[str, Any], ours: Found, _environment: Environment) -> None:

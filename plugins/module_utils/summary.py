@@ -56,7 +56,7 @@ def summary(
     lines += _last_deployment(seen.get("history") or [])
     lines += _maintenance(stack)
     lines += [_line("lock", seen["lock"])] if seen.get("lock") else []
-    lines += _functions(stack) or _instances(stack, seen.get("hosts") or {})
+    lines += _functions(stack) or _services(stack) or _instances(stack, seen.get("hosts") or {})
     lines += _alarms(stack)
     lines += _data(stack)
     layers = Counter(entry["layer"] or "other" for entry in stack["resources"])
@@ -119,6 +119,19 @@ def _functions(stack: Mapping[str, Any]) -> list[str]:
         _line("functions", ", ".join(api["function_names"])),
         _line("requests", shares or "no release is in service"),
     ]
+
+
+def _services(stack: Mapping[str, Any]) -> list[str]:
+    """Say which services run as containers, in which version, and how their last deployment went."""
+    services: Sequence[Mapping[str, Any]] = stack["containers"]["services"]
+    width = max((len(each["name"]) for each in services), default=0)
+    lines = []
+    for number, each in enumerate(services):
+        state = "" if each["deployment"] == "COMPLETED" else f", deployment {each['deployment'] or 'unknown'}"
+        tasks = f"{each['running']} of {each['desired']} tasks{state}"
+        text = f"{each['name'].ljust(width)}  {each['version'] or '-'}  {tasks}"
+        lines.append(_line("services" if number == 0 else "", text))
+    return lines
 
 
 def _instances(stack: Mapping[str, Any], hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:

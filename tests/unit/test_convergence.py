@@ -155,6 +155,19 @@ def test_what_serves_is_settled() -> None:
     assert unsettled(stack_of()) == []
 
 
+def test_services_are_settled_when_their_deployments_are_over() -> None:
+    def reasons(**changes: Any) -> list[str]:
+        stack = copy.deepcopy(EMPTY)
+        stack["containers"]["services"] = [
+            {"name": "auth", "running": 2, "desired": 2, "deployment": "COMPLETED", **changes}
+        ]
+        return unsettled(stack)
+
+    assert reasons() == []
+    assert reasons(running=1) == ["1 of 2 tasks of auth run"]
+    assert reasons(running=1, deployment="IN_PROGRESS") == ["the deployment of auth is IN_PROGRESS"]
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

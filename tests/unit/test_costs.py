@@ -120,6 +120,23 @@ def test_the_full_tier_pays_for_its_firewall() -> None:
     assert live - costs.total(costs.bill(costs.stack_demands(running_basic(), 8), PRICES)) == pytest.approx(18)
 
 
+def test_tasks_are_paid_for_by_their_size() -> None:
+    layers = [each for each in BASIC["layers"] if each not in ("compute", "image")]
+    full = tier("full", layers)
+    services = {"auth": {}, "cars": {}}
+    sizes = {"containers_min_tasks": 2, "containers_cpu": 256, "containers_memory": 512}
+    wanted = {**full, "layers": [*layers, "containers"], "containers_services": services, **sizes}
+    more = costs.total(costs.bill(costs.tier_demands(wanted), PRICES))
+    # Four tasks of a quarter of a vCPU and half a GB, their zone, and three secrets for that of the backend.
+    added = 29.5504 + 2 * 3.24485 + 0.50 + 2 * 0.40
+    assert more - costs.total(costs.bill(costs.tier_demands(full), PRICES)) == pytest.approx(added)
+    stack = copy.deepcopy(EMPTY)
+    task = {"name": "auth", "version": "1", "running": 4, "desired": 4, "deployment": "COMPLETED"}
+    stack["containers"]["services"] = [{**task, "cpu": "256", "memory": "512"}]
+    live = costs.total(costs.bill(costs.stack_demands(stack, 0), PRICES))
+    assert live == pytest.approx(29.5504 + 2 * 3.24485 + 0.50)
+
+
 def test_what_has_no_price_is_named_and_not_added() -> None:
     lines = costs.bill(costs.tier_demands({**MINIMAL, "compute_instance_type": "u-24tb1.metal"}), PRICES)
     assert costs.unpriced(lines) == ["ec2 u-24tb1.metal"]

@@ -199,6 +199,63 @@ def test_queues_and_those_who_work_on_them() -> None:
     assert recorded() != before
 
 
+def test_services_that_run_as_containers() -> None:
+    clients: dict[str, Any] = {name: boto3.client(name) for name in ("ecs", "ecr", "servicediscovery", "elbv2")}
+    ecs, ecr, cloud_map, elbv2 = clients.values()
+    vpc = make_network({**OURS, "vahana:tier": "microservices"})
+    tags = [{"key": key, "value": value} for key, value in OURS.items()]
+    ecs.create_cluster(clusterName="vahanhelp-prod", tags=tags)
+    told = {"environment": [{"name": "APP_VERSION", "value": "1.0.0-abc"}]}
+    for version in ("1.0.0-abc", "1.1.0-def"):
+        told["environment"][0]["value"] = version
+        container = {"name": "auth", "image": "x", "memory": 128, **told}
+        definition = {"family": "vahanhelp-prod-auth", "containerDefinitions": [container], "tags": tags}
+        ecs.register_task_definition(**definition, cpu="256", memory="512")
+    # Its last deployment was rolled back: the newest revision is not in service.
+    service = {"serviceName": "auth", "taskDefinition": "vahanhelp-prod-auth:1", "desiredCount": 2, "tags": tags}
+    ecs.create_service(cluster="vahanhelp-prod", **service)
+    ecr.create_repository(repositoryName="vahanhelp-prod/auth", tags=pairs(OURS))
+    cloud_map.create_private_dns_namespace(Name="vahanhelp-prod.internal", Vpc=vpc, Tags=pairs(OURS))
+    group = {"Protocol": "HTTP", "Port": 3000, "VpcId": vpc, "TargetType": "ip"}
+    arn = elbv2.create_target_group(Name="vahanhelp-prod-auth", Tags=pairs(OURS), **group)["TargetGroups"][0]
+    elbv2.create_target_group(Name="vahanhelp-prod-2-auth", Tags=pairs({**OURS, "vahana:env": "prod-2"}), **group)
+    stack = discover(PROD)
+    (found,) = stack["containers"]["services"]
+    assert {key: found[key] for key in ("name", "version", "desired", "cpu", "memory")} == {
+        "name": "auth",
+        "version": "1.0.0-abc",
+        "desired": 2,
+        "cpu": "256",
+        "memory": "512",
+    }
+    assert (stack["containers"]["cluster"], stack["containers"]["versions"]) == (
+        "vahanhelp-prod",
+        {"auth": "1.0.0-abc"},
+    )
+    assert stack["load_balancer"]["path_group_arns"] == {"auth": arn["TargetGroupArn"]}
+    assert stack["load_balancer"]["target_group_arn"] == ""
+    kinds = [f"{entry['service']}:{entry['type']}" for entry in stack["resources"] if entry["service"] != "ec2"]
+    assert sorted(kinds) == [
+        *("ecr:repository", "ecs:cluster", "ecs:service", "ecs:task-definition", "ecs:task-definition"),
+        *("elasticloadbalancing:targetgroup", "servicediscovery:namespace"),
+    ]
+    before = observe(connect(PROD)).documents
+    scaled = {"ServiceNamespace": "ecs", "ResourceId": "service/vahanhelp-prod/auth"}
+    boto3.client("application-autoscaling").register_scalable_target(
+        **scaled, ScalableDimension="ecs:service:DesiredCount", MinCapacity=1, MaxCapacity=2
+    )
+    assert observe(connect(PROD)).documents != before
+
+
+def test_tiers_without_containers_do_not_ask_for_them() -> None:
+    make_network({**OURS, "vahana:tier": "full"})
+    assert {"ecs", "ecr", "servicediscovery"} & asked("full")[0] == set()
+    boto3.client("ecr").create_repository(repositoryName="vahanhelp-prod/auth", tags=pairs(OURS))
+    assert [entry["id"] for entry in discover(PROD)["resources"] if entry["service"] == "ecr"] == [
+        "vahanhelp-prod/auth"
+    ]
+
+
 def test_another_environments_resources_are_not_ours() -> None:
     make_network({**OURS, "vahana:env": "test"})
     assert discover(PROD)["resources"] == []

@@ -139,6 +139,18 @@ def test_an_age_that_is_not_known() -> None:
     assert age("") == "-"
 
 
+def test_services_with_their_versions_and_deployments() -> None:
+    service = {"name": "auth", "version": "1.0.0-abc", "running": 2, "desired": 2, "deployment": "COMPLETED"}
+    other = {**service, "name": "insurance", "running": 1, "deployment": "IN_PROGRESS"}
+    found = stack(
+        compute__instances=[], containers__services=[{**each, "cpu": "", "memory": ""} for each in (service, other)]
+    )
+    text = [" ".join(line.split()) for line in lines(found)]
+    assert "services auth 1.0.0-abc 2 of 2 tasks" in text
+    assert "insurance 1.0.0-abc 1 of 2 tasks, deployment IN_PROGRESS" in text
+    assert not [line for line in text if line.startswith("instances")]
+
+
 def test_where_functions_answer_there_are_no_instances() -> None:
     found = stack(
         compute__instances=[],
