@@ -123,7 +123,7 @@ def test_the_full_tier_pays_for_its_firewall() -> None:
 def test_tasks_are_paid_for_by_their_size() -> None:
     layers = [each for each in BASIC["layers"] if each not in ("compute", "image")]
     full = tier("full", layers)
-    services = {"auth": {}, "cars": {}}
+    services: dict[str, Any] = {"auth": {}, "cars": {}}
     sizes = {"containers_min_tasks": 2, "containers_cpu": 256, "containers_memory": 512}
     wanted = {**full, "layers": [*layers, "containers"], "containers_services": services, **sizes}
     more = costs.total(costs.bill(costs.tier_demands(wanted), PRICES))
