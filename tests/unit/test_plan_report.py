@@ -111,7 +111,7 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
         "dns": {"zone_id": "", "health_check_id": ""},
     }
     wanted = {
-        "layers": ["compute"],
+        "layers": ["identity", "compute"],
         "compute_kind": "auto_scaling_group",
         "compute_instance_type": "t3.micro",
         "compute_volume_size": 10,
