@@ -808,7 +808,11 @@ def _containers(aws: Aws) -> Iterator[Resource]:
         # That of a service is the newest of its family, unless its deployment was rolled back.
         if family in seen:
             continue
-        found = ecs.describe_task_definition(taskDefinition=family, include=["TAGS"])
+        try:
+            found = ecs.describe_task_definition(taskDefinition=family, include=["TAGS"])
+        except ecs.exceptions.ClientException:
+            # A family is listed for a while after its last revision has gone.
+            continue
         item, tags = found["taskDefinition"], lower_tags_of(found.get("tags"))
         seen.add(item["taskDefinitionArn"])
         yield Resource("ecs:task-definition", item["family"], item["taskDefinitionArn"], tags, False, item)

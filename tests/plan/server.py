@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from lab import api, moto_patches, settings, state
+from lab import api, moto_patches, registry, settings, state
 from lab.reconcilers.stand_ins import StandIns
 
 
@@ -19,6 +19,7 @@ def serve(directory: Path) -> None:
     moto_patches.apply_all()
     stand_ins = StandIns()
     service = api.Api(stand_ins.attempt, addresses=(settings.LOOPBACK,), port=0)
+    registry.follow(f"{settings.LOOPBACK}:{service.port}", directory / "registry")
     service.start()
     url = f"http://{settings.LOOPBACK}:{service.port}"
     print(f"ready: {url}", flush=True)

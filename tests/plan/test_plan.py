@@ -59,14 +59,19 @@ def _edit(names: dict[str, Any]) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    "tier", ["basic", "serverless", *(pytest.param(tier, marks=pytest.mark.long) for tier in ("minimal", "full"))]
+    "tier",
+    [
+        "basic",
+        "serverless",
+        *(pytest.param(tier, marks=pytest.mark.long) for tier in ("minimal", "full", "microservices")),
+    ],
 )
 def test_an_empty_account(account: Account, tier: str) -> None:
     """Nothing is there yet: the plan names every task of the first run."""
     account.load("empty")
     planned = prove(account, tier)
     account.save(tier)
-    assert len(planned.changed) > {"minimal": 20, "basic": 30, "full": 40, "serverless": 40}[tier]
+    assert len(planned.changed) > {"minimal": 20, "basic": 30, "full": 40, "serverless": 40, "microservices": 60}[tier]
 
 
 @pytest.mark.parametrize(

@@ -210,10 +210,19 @@ def test_services_that_run_as_containers() -> None:
         told["environment"][0]["value"] = version
         container = {"name": "auth", "image": "x", "memory": 128, **told}
         definition = {"family": "vahanhelp-prod-auth", "containerDefinitions": [container], "tags": tags}
-        ecs.register_task_definition(**definition, cpu="256", memory="512")
+        fargate: dict[str, Any] = {
+            "requiresCompatibilities": ["FARGATE"],
+            "networkMode": "awsvpc",
+            "cpu": "256",
+            "memory": "512",
+        }
+        fargate["executionRoleArn"] = "arn:aws:iam::123456789012:role/vahanhelp-prod-execution"
+        ecs.register_task_definition(**definition, **fargate)
     # Its last deployment was rolled back: the newest revision is not in service.
     service = {"serviceName": "auth", "taskDefinition": "vahanhelp-prod-auth:1", "desiredCount": 2, "tags": tags}
-    ecs.create_service(cluster="vahanhelp-prod", **service)
+    subnet = boto3.client("ec2").create_subnet(VpcId=vpc, CidrBlock="10.0.3.0/24")["Subnet"]["SubnetId"]
+    network = {"awsvpcConfiguration": {"subnets": [subnet]}}
+    ecs.create_service(cluster="vahanhelp-prod", **service, launchType="FARGATE", networkConfiguration=network)
     ecr.create_repository(repositoryName="vahanhelp-prod/auth", tags=pairs(OURS))
     cloud_map.create_private_dns_namespace(Name="vahanhelp-prod.internal", Vpc=vpc, Tags=pairs(OURS))
     group = {"Protocol": "HTTP", "Port": 3000, "VpcId": vpc, "TargetType": "ip"}
