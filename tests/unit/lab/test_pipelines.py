@@ -246,6 +246,10 @@ def test_what_the_lab_left_when_it_ended_has_failed(trial: Trial) -> None:
     while "deploy" not in trial.states() and time.monotonic() < deadline:
         time.sleep(0.05)
     trial.reconciler.close()
+    # The thread of the build notes its end when its processes have gone.
+    deadline = time.monotonic() + WAIT_SECONDS
+    while trial.executions()[0]["status"] == "InProgress" and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert trial.executions()[0]["status"] == "Failed"
     assert "STOPPED" in trial.error("deploy")
     known = codepipeline_backends[settings.ACCOUNT_ID][settings.DEFAULT_REGION].pipelines["cars"]
