@@ -107,6 +107,7 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
         "database": {"identifier": "", "replica": {"identifier": ""}},
         "cache": {"identifier": ""},
         "firewall": {"rules": 0},
+        "containers": {"services": []},
         "resources": [],
         "dns": {"zone_id": "", "health_check_id": ""},
     }
