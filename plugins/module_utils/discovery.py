@@ -27,6 +27,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from plugins.module_utils.alias_shares import shares
 from plugins.module_utils.convergence import Document, Record, documents, lasts, read_record
 from plugins.module_utils.details import DETAILS
 from plugins.module_utils.maintenance import NOT_ON, PRIORITIES, from_parameter, from_rule
@@ -48,8 +49,8 @@ LAYER_TAG = "vahana:layer"
 ROLE_TAG = "vahana:role"
 #: How the names of dead letter queues end.
 DEAD_LETTER = "-dlq"
-#: The alias of a function that visitors ask, and all of their requests in percent.
-ALIAS, ALL = "live", 100
+#: The alias of a function that visitors ask.
+ALIAS = "live"
 
 EMPTY: dict[str, Any] = {
     "account_id": "",
@@ -754,14 +755,7 @@ def _releases(client: Any, name: str) -> dict[str, Any]:
     aliases = [alias for alias in pages(client, "list_aliases", "Aliases", FunctionName=name) if alias["Name"] == ALIAS]
     versions = pages(client, "list_versions_by_function", "Versions", FunctionName=name)
     releases = {version["Version"]: version.get("Description", "") for version in versions}
-    shares: dict[str, int] = {}
-    for alias in aliases:
-        weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-        percent = {version: round(weight * ALL) for version, weight in weights.items()}
-        percent[alias["FunctionVersion"]] = ALL - sum(percent.values())
-        for version, share in percent.items():
-            shares[releases.get(version) or version] = shares.get(releases.get(version) or version, 0) + share
-    return {"Releases": shares, "Aliases": aliases}
+    return {"Releases": shares(aliases[0], releases) if aliases else {}, "Aliases": aliases}
 
 
 def _tables(aws: Aws) -> Iterator[Resource]:

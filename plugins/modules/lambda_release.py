@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ansible.module_utils.alias_shares import ALL, shares, weights
 from ansible.module_utils.named_resource import part_of
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
@@ -105,7 +106,6 @@ after:
 """
 
 LATEST = "$LATEST"
-ALL = 100
 
 
 class ReleaseError(Exception):
@@ -164,13 +164,13 @@ class Manager:
         self.client.get_waiter("published_version_active").wait(**self.function, Qualifier=made["Version"])
         return str(made["Version"])
 
-    def point(self, alias: dict[str, Any] | None, stable: str, weights: dict[str, float]) -> None:
+    def point(self, alias: dict[str, Any] | None, stable: str, others: dict[str, float]) -> None:
         """Let the alias stand for a version, and for others with weights."""
         wanted = {**self.function, "Name": self.params["alias"], "FunctionVersion": stable}
         if alias is None:
             self.client.create_alias(**wanted, aws_retry=True)
             return
-        routing = {"AdditionalVersionWeights": weights}
+        routing = {"AdditionalVersionWeights": others}
         # Nobody else's change is overwritten.
         revision = {"RevisionId": alias["RevisionId"]}
         self.client.update_alias(**wanted, RoutingConfig=routing, **revision, aws_retry=True)
@@ -188,21 +188,19 @@ class Manager:
         if not version and not self.params["s3_key"]:
             known = ", ".join(sorted(set(releases.values()))) or "none"
             raise ReleaseError(f"release {release} was never published; s3_key says where its code is (known: {known})")
-        before = self.shares(alias, releases)
+        before = shares(alias, releases) if alias else {}
         published = not version or outdated
         number = "" if published else str(version)
         if published and not self.module.check_mode:
             number = self.publish()
-        stable, weights = self.wanted(alias, number, share)
-        is_now = (alias["FunctionVersion"], self.weights(alias)) if alias else None
-        moved = is_now != (stable, weights)
+        stable, others = self.wanted(alias, number, share)
+        is_now = (alias["FunctionVersion"], weights(alias)) if alias else None
+        moved = is_now != (stable, others)
         if moved and not self.module.check_mode:
-            self.point(alias, stable, weights)
+            self.point(alias, stable, others)
         allowed_before, allowed = self.permit(alias)
         releases = {**releases, number: release}
-        after = self.shares(
-            {"FunctionVersion": stable, "RoutingConfig": {"AdditionalVersionWeights": weights}}, releases
-        )
+        after = shares({"FunctionVersion": stable, "RoutingConfig": {"AdditionalVersionWeights": others}}, releases)
         return {
             "changed": published or moved or allowed_before != allowed,
             "version": number,
@@ -251,24 +249,11 @@ class Manager:
         return bool(part_of(version, wanted) != wanted)
 
     @staticmethod
-    def weights(alias: dict[str, Any]) -> dict[str, float]:
-        """Shares of the further versions of an alias."""
-        return dict((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {})
-
-    @staticmethod
     def wanted(alias: dict[str, Any] | None, version: str, share: int) -> tuple[str, dict[str, float]]:
         """Return the version that the alias should stand for, and the weights of others."""
         if alias is None or share == ALL or alias["FunctionVersion"] == version:
             return version, {}
         return alias["FunctionVersion"], {version: share / ALL} if share else {}
-
-    def shares(self, alias: dict[str, Any] | None, releases: dict[str, str]) -> dict[str, int]:
-        """Return percent of the requests by release."""
-        if alias is None:
-            return {}
-        weights = {version: round(weight * ALL) for version, weight in self.weights(alias).items()}
-        stable = {alias["FunctionVersion"]: ALL - sum(weights.values())}
-        return {releases.get(version) or version: share for version, share in {**stable, **weights}.items()}
 
 
 def main() -> None:
