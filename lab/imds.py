@@ -17,7 +17,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 from moto.autoscaling import autoscaling_backends
@@ -25,6 +25,7 @@ from moto.iam import iam_backends
 from moto.sts import sts_backends
 
 from lab import settings
+from lab.metadata_server import MetadataServer
 from lab.moto_patches import ec2
 from lab.moto_patches.ec2 import State
 
@@ -294,27 +295,12 @@ class Handler(BaseHTTPRequestHandler):
         _log.debug("%s %s", self.client_address[0], format % args)
 
 
-class MetadataService:
+class MetadataService(MetadataServer):
     """The metadata server of all hosts."""
 
     def __init__(self, address: str = settings.METADATA_ADDRESS, port: int = settings.METADATA_PORT) -> None:
         handler = type("Handler", (Handler,), {"tokens": Tokens(), "credentials": Credentials()})
-        self._server = ThreadingHTTPServer((address, port), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="imds", daemon=True)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens."""
-        return str(self._server.server_address[0]), self._server.server_address[1]
-
-    def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__("imds", (address, port), handler)
 
 
 def _utc(moment: datetime) -> datetime:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 from lab import settings, task_containers
 from lab.imds import Credentials
+from lab.metadata_server import MetadataServer
 from lab.moto_patches import ecs
 from lab.moto_patches.ecs import Task
 
@@ -115,24 +115,9 @@ class Handler(BaseHTTPRequestHandler):
         _log.debug("%s %s", self.client_address[0], format % args)
 
 
-class TaskMetadataService:
+class TaskMetadataService(MetadataServer):
     """The metadata server of all tasks."""
 
     def __init__(self, address: str = settings.TASK_METADATA_ADDRESS, port: int = settings.METADATA_PORT) -> None:
         handler = type("Handler", (Handler,), {"credentials": Credentials()})
-        self._server = ThreadingHTTPServer((address, port), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="task-metadata", daemon=True)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens."""
-        return str(self._server.server_address[0]), self._server.server_address[1]
-
-    def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__("task-metadata", (address, port), handler)

@@ -73,6 +73,17 @@ class NamedResource(abc.ABC):
         """Delete it."""
 
 
+class TaggedByArn(NamedResource):
+    """A resource whose service takes its tags as a map, by its ARN."""
+
+    def tag(self, found: Found, to_set: Mapping[str, str], to_unset: list[str]) -> None:
+        """Change its tags."""
+        if to_set:
+            self.client.tag_resource(ResourceArn=found.arn, Tags=dict(to_set), aws_retry=True)
+        if to_unset:
+            self.client.untag_resource(ResourceArn=found.arn, TagKeys=to_unset, aws_retry=True)
+
+
 def part_of(found: Any, wanted: Any) -> Any:
     """Cut what was found down to what is wanted of it, so that the two are equal when nothing is to be done."""
     if isinstance(found, Mapping) and isinstance(wanted, Mapping):

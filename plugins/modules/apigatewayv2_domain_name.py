@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.named_resource import Found, NamedResource, run
+from ansible.module_utils.named_resource import Found, TaggedByArn, run
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from botocore.exceptions import ClientError
@@ -101,7 +101,7 @@ hosted_zone_id:
 SECURITY_POLICY = "TLS_1_2"
 
 
-class DomainName(NamedResource):  # type: ignore[misc]  # Ansible gives it its name when it runs
+class DomainName(TaggedByArn):  # type: ignore[misc]  # Ansible gives it its name when it runs
     """A domain name with its one configuration and its one mapping."""
 
     kind = "API Gateway domain name"
@@ -178,13 +178,6 @@ class DomainName(NamedResource):  # type: ignore[misc]  # Ansible gives it its n
             [self._configuration] = changed["DomainNameConfigurations"]
         if any(found.fields.get(name) != wanted[name] for name in ("api_id", "stage")):
             self._map(wanted)
-
-    def tag(self, found: Found, to_set: Mapping[str, str], to_unset: list[str]) -> None:
-        """Change its tags."""
-        if to_set:
-            self.client.tag_resource(ResourceArn=found.arn, Tags=dict(to_set), aws_retry=True)
-        if to_unset:
-            self.client.untag_resource(ResourceArn=found.arn, TagKeys=to_unset, aws_retry=True)
 
     def delete(self, found: Found) -> None:
         """Delete it; its mapping goes along."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.named_resource import Found, NamedResource, run
+from ansible.module_utils.named_resource import Found, TaggedByArn, run
 from ansible.module_utils.ownership import owned_by
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
@@ -157,7 +157,7 @@ LOG_FORMAT = (
 )
 
 
-class HttpApi(NamedResource):  # type: ignore[misc]  # Ansible gives it its name when it runs
+class HttpApi(TaggedByArn):  # type: ignore[misc]  # Ansible gives it its name when it runs
     """An API with its one integration and its one stage."""
 
     kind = "HTTP API"
@@ -324,13 +324,6 @@ class HttpApi(NamedResource):  # type: ignore[misc]  # Ansible gives it its name
         }
         keep = self.client.update_stage if there else self.client.create_stage
         keep(**api, StageName=STAGE, **arguments, aws_retry=True)
-
-    def tag(self, found: Found, to_set: Mapping[str, str], to_unset: list[str]) -> None:
-        """Change its tags."""
-        if to_set:
-            self.client.tag_resource(ResourceArn=found.arn, Tags=dict(to_set), aws_retry=True)
-        if to_unset:
-            self.client.untag_resource(ResourceArn=found.arn, TagKeys=to_unset, aws_retry=True)
 
     def delete(self, found: Found) -> None:
         """Delete it; what belongs to it goes along."""

@@ -13,8 +13,8 @@ from itertools import product
 from pathlib import Path
 
 from tests.lab.conftest import ROOT, run
+from tests.lab.visitor import URL
 
-URL = "http://127.0.0.1:8080"
 REPORTS = ROOT / "reports"
 #: Each connection asks, waits so many milliseconds after the answer, and asks again.
 PACE = {"read": 50, "write": 200}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.lab.conftest import playbook, wait_for
+from tests.lab.visitor import call
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 TIER = ("-e", "tier=full")
-URL = "http://127.0.0.1:8080"
 BUCKET = "vahanhelp-prod-releases-123456789012"
 QUEUES = ("analytics", "email", "notifications")
 TIMEOUT = 2
@@ -40,10 +39,7 @@ def full(lab: None) -> None:
 
 
 def create(car: dict[str, Any]) -> dict[str, Any]:
-    data, headers = json.dumps(car).encode(), {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"{URL}/api/listings", data, headers, method="POST")
-    with urllib.request.urlopen(request, timeout=15) as answer:
-        return dict(json.loads(answer.read()))
+    return dict(call("POST", "/api/listings", car))
 
 
 def output(aws: Aws, queue: str, event: str) -> dict[str, Any] | None:

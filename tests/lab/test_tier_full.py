@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import json
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -14,23 +12,13 @@ import pytest
 
 from tests.lab.conftest import playbook, run, wait_for
 from tests.lab.load import Load, load, rows
+from tests.lab.visitor import CAR, call
 
 pytestmark = pytest.mark.long
 
 TIER = ("-e", "tier=full")
 NAME = "vahanhelp-prod"
-URL = "http://127.0.0.1:8080"
 PRIVATE = [ip_network("10.0.3.0/24"), ip_network("10.0.4.0/24")]
-CAR = {
-    "make": "Mahindra",
-    "model": "Thar",
-    "year": 2022,
-    "price": 1_500_000,
-    "mileage_km": 22_000,
-    "fuel": "diesel",
-    "transmission": "manual",
-    "city": "Goa",
-}
 ZONE_SECONDS = 300
 """Until both hosts are back and in service, one zone being gone: most of it is the boot of a host."""
 LOSS_SECONDS = 20
@@ -48,13 +36,6 @@ def full(lab: None) -> Iterator[None]:
     playbook("site.yml", *TIER, timeout=1800)
     yield
     playbook("playbooks/destroy.yml", "-e", f"confirm={NAME}", "-e", "keep_snapshot=false", timeout=1200)
-
-
-def _call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(URL + path, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=15) as answer:
-        return json.loads(answer.read() or b"null")
 
 
 def _healthy(aws: Aws) -> list[str]:
@@ -76,7 +57,7 @@ def _replica_has(listing: str) -> bool:
 
 @pytest.mark.usefixtures("full")
 def test_it_serves_from_private_subnets(aws: Aws) -> None:
-    assert _call("GET", "/api/health")["status"] == "ok"
+    assert call("GET", "/api/health")["status"] == "ok"
     healthy = _hosts(aws, *_healthy(aws))
     assert len(healthy) >= 2
     assert len({each["Placement"]["AvailabilityZone"] for each in healthy}) == 2
@@ -86,8 +67,8 @@ def test_it_serves_from_private_subnets(aws: Aws) -> None:
 
 @pytest.mark.usefixtures("full")
 def test_a_car_is_found_at_once_and_reaches_the_replica() -> None:
-    listing = _call("POST", "/api/listings", CAR)
-    assert listing["id"] in {each["id"] for each in _call("GET", "/api/listings?q=thar")["items"]}
+    listing = call("POST", "/api/listings", CAR)
+    assert listing["id"] in {each["id"] for each in call("GET", "/api/listings?q=thar")["items"]}
     deadline = time.monotonic() + 30
     while not _replica_has(listing["id"]):
         assert time.monotonic() < deadline
@@ -216,7 +197,7 @@ def test_a_zone_is_lost_and_the_service_comes_back_by_itself(aws: Aws, capsys: p
         print(f"\nzone {lost} lost: failures for {_longest_gap(seen):.0f} s, all hosts back after {whole:.0f} s")
     assert seen.acknowledged()
     assert seen.acknowledged() - rows() == set()
-    assert _call("GET", "/api/health")["status"] == "ok"
+    assert call("GET", "/api/health")["status"] == "ok"
     [after] = aws("rds").describe_db_instances(DBInstanceIdentifier=NAME)["DBInstances"]
     assert after["AvailabilityZone"] != lost
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 import urllib.request
@@ -14,28 +13,18 @@ import pytest
 
 from tests.lab.conftest import ROOT, playbook, wait_for
 from tests.lab.load import load
+from tests.lab.visitor import CAR, URL, call
 
 pytestmark = pytest.mark.long
 
 TIER = ("-e", "tier=serverless")
 NAME = "vahanhelp-prod"
 BUCKET = f"{NAME}-releases-123456789012"
-URL = "http://127.0.0.1:8080"
 LEAST_REQUESTS = 20_000
 ROUNDS = 3
 SECONDS_AFTER = 2.0
 #: Percent of the requests that a release may spoil before it is taken back: it gets a tenth of them.
 MOST_FAILED = 10
-CAR = {
-    "make": "Mahindra",
-    "model": "Thar",
-    "year": 2022,
-    "price": 1_500_000,
-    "mileage_km": 22_000,
-    "fuel": "diesel",
-    "transmission": "manual",
-    "city": "Goa",
-}
 HANDLER = "export async function handler(event, context) {\n"
 #: Releases that are broken: what their function does first.
 BROKEN = {
@@ -54,13 +43,6 @@ def serverless(lab: None) -> Iterator[None]:
     assert f"{NAME}: nothing is left" in gone.output
 
 
-def _call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(URL + path, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=15) as answer:
-        return json.loads(answer.read() or b"null")
-
-
 def _rows(aws: Aws) -> set[str]:
     """Ids of all listings, as the table itself has them."""
     pages = aws("dynamodb").get_paginator("scan").paginate(TableName=NAME, ProjectionExpression="pk, sk")
@@ -77,10 +59,10 @@ def _shares(aws: Aws) -> tuple[str, dict[str, float]]:
 
 @pytest.mark.usefixtures("serverless")
 def test_it_serves_and_workers_are_told(aws: Aws) -> None:
-    assert _call("GET", "/api/health") == {"status": "ok", "version": "good"}
-    made = _call("POST", "/api/listings", CAR)
-    assert _call("GET", f"/api/listings/{made['id']}") == made
-    wait_for(lambda: [each["id"] for each in _call("GET", "/api/listings?make=Mahindra")["items"]] == [made["id"]])
+    assert call("GET", "/api/health") == {"status": "ok", "version": "good"}
+    made = call("POST", "/api/listings", CAR)
+    assert call("GET", f"/api/listings/{made['id']}") == made
+    wait_for(lambda: [each["id"] for each in call("GET", "/api/listings?make=Mahindra")["items"]] == [made["id"]])
 
     def told() -> set[str]:
         found = aws("s3").list_objects_v2(Bucket=BUCKET, Prefix="worker/").get("Contents", [])

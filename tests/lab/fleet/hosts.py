@@ -13,10 +13,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.lab.visitor import URL
+
 Aws = Callable[[str], Any]
 GROUP = "vahanhelp-prod-backend"
 BUCKET = "vahanhelp-prod-releases-123456789012"
-URL = "http://127.0.0.1:8080"
 HOSTS = 4
 #: As deploy_healthy_floor has it: half of them.
 FLOOR = 2

@@ -1,0 +1,27 @@
+"""What a visitor does: asks the front door, as a browser would."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+URL = "http://127.0.0.1:8080"
+CAR = {
+    "make": "Mahindra",
+    "model": "Thar",
+    "year": 2022,
+    "price": 1_500_000,
+    "mileage_km": 22_000,
+    "fuel": "diesel",
+    "transmission": "manual",
+    "city": "Goa",
+}
+
+
+def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Ask for something below the front door's address; return the answer."""
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(URL + path, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=15) as answer:
+        return json.loads(answer.read() or b"null")
