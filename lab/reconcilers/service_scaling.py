@@ -6,14 +6,13 @@ https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-sc
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import Any, ClassVar
 
 from moto.applicationautoscaling.models import applicationautoscaling_backends
 
 from lab import metrics, scaling, settings
 from lab.moto_patches import ecs
-from lab.reconcilers.base import Reconciler
+from lab.reconcilers.load_following import LoadFollowing
 from lab.reconcilers.tasks import container_name
 
 METRIC = "ECSServiceAverageCPUUtilization"
@@ -25,26 +24,18 @@ COOLDOWN = 300
 """Seconds, for services: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-autoscaling-targettracking.html"""
 
 
-class ServiceScaling(Reconciler):
+class ServiceScaling(LoadFollowing):
     """Measures each service that has such a policy once a period, and sets its desired count as the policy wants."""
 
     name: ClassVar[str] = "service scaling"
-    interval: ClassVar[float] = 1.0
 
     def __init__(self) -> None:
         super().__init__()
-        self._meter = metrics.CpuMeter()
-        self._points: dict[str, deque[float]] = {}
         self._scaled: dict[str, float] = {}
         """Policy → when it changed its service last, seconds on the monotonic clock."""
-        self._next = 0.0
 
-    def reconcile(self) -> None:
-        """Take a datapoint of every service when it is time for one."""
-        pace = metrics.pace()
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + pace.period
+    def follow_all(self, pace: metrics.Pace) -> None:
+        """Take a datapoint of every service."""
         services = {f"service/{each.cluster_name}/{each.name}": each for each in ecs.services()}
         for backend in list(applicationautoscaling_backends[settings.ACCOUNT_ID].values()):
             for policy in list(backend.policies.values()):
@@ -60,20 +51,16 @@ class ServiceScaling(Reconciler):
         self, service: ecs.Service, policy: Any, target: Any, config: dict[str, Any], pace: metrics.Pace
     ) -> None:
         tasks = [task for task in ecs.tasks_of(service) if task.healthy]
-        loads = [
-            self._meter.percent_of(container_name(task), int(ecs.definition_of(task).cpu) / 1024) for task in tasks
-        ]
-        measured = [load for load in loads if load is not None]
+        loads = [self.meter.percent_of(container_name(task), int(ecs.definition_of(task).cpu) / 1024) for task in tasks]
+        points, measured = self.datapoints(policy.policy_arn, loads)
         if not measured:
             return
-        points = self._points.setdefault(policy.policy_arn, deque(maxlen=scaling.LOW_POINTS))
-        points.append(sum(measured) / len(measured))
         before, suspended = service.desired_count, target.suspended_state or {}
         wanted = scaling.wanted_size(
-            tuple(points),
+            points,
             float(config["TargetValue"]),
             before,
-            len(measured),
+            measured,
             scale_in=not config.get("DisableScaleIn"),
             low_share=LOW_SHARE,
         )

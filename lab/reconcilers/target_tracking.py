@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import Any
 
 from lab import metrics, scaling
 from lab.moto_patches import autoscaling as api
-from lab.reconcilers.base import Reconciler
+from lab.reconcilers.load_following import LoadFollowing
 
 METRIC = "ASGAverageCPUUtilization"
 """The one metric that is measured here."""
 
 
-class TargetTracking(Reconciler):
+class TargetTracking(LoadFollowing):
     """Measures each group once a period, and sets its desired capacity as its policy wants."""
 
     name = "target tracking"
-    interval = 1.0
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._meter = metrics.CpuMeter()
-        self._points: dict[str, deque[float]] = {}
-        self._next = 0.0
-
-    def reconcile(self) -> None:
-        """Take a datapoint of every group when it is time for one."""
-        pace = metrics.pace()
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + pace.period
+    def follow_all(self, pace: metrics.Pace) -> None:
+        """Take a datapoint of every group."""
         for backend in api.backends():
             for policy in list(backend.policies.values()):
                 config = vars(policy.target_tracking_configuration) if policy.target_tracking_configuration else {}
@@ -44,21 +32,15 @@ class TargetTracking(Reconciler):
         # The lab's minute may be shorter than one: so is the time to warm up.
         warmup = float(policy.estimated_instance_warmup or 0) * pace.period / 60
         loads = [
-            self._meter.percent(state.instance, pace.cpus)
+            self.meter.percent(state.instance, pace.cpus)
             for state in group.instance_states
             if state.lifecycle_state == "InService" and time.time() - state.in_service_at >= warmup
         ]
-        measured = [load for load in loads if load is not None]
-        if not measured:
-            return
-        points = self._points.setdefault(policy.arn, deque(maxlen=scaling.LOW_POINTS))
-        points.append(sum(measured) / len(measured))
-        if api.suspended(group, "AlarmNotification"):
+        points, measured = self.datapoints(policy.arn, loads)
+        if not measured or api.suspended(group, "AlarmNotification"):
             return
         before, scale_in = group.desired_capacity, not config.get("DisableScaleIn")
-        wanted = scaling.wanted_size(
-            tuple(points), float(config["TargetValue"]), before, len(measured), scale_in=scale_in
-        )
+        wanted = scaling.wanted_size(points, float(config["TargetValue"]), before, measured, scale_in=scale_in)
         wanted = min(max(wanted, group.min_size), group.max_size)
         if wanted != before:
             alarm = "AlarmHigh" if wanted > before else "AlarmLow"
