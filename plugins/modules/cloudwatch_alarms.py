@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible.module_utils.listed_resources import run
 from ansible.module_utils.ownership import foreign, owned_by
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
@@ -13,7 +14,6 @@ from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
     boto3_tag_list_to_ansible_dict,
     compare_aws_tags,
 )
-from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = r"""
 module: cloudwatch_alarms
@@ -245,21 +245,10 @@ def main() -> None:
         "actions": {"type": "list", "elements": "str", "default": []},
         "ok_actions": {"type": "list", "elements": "str", "default": []},
     }
-    module = AnsibleAWSModule(
-        argument_spec={
-            "prefix": {"type": "str", "required": True},
-            "alarms": {"type": "list", "elements": "dict", "required": True, "options": alarm},
-            "tags": {"type": "dict", "required": True},
-        },
-        supports_check_mode=True,
-    )
-    try:
-        result = ensure(module, module.client("cloudwatch"))
-    except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg=f"CloudWatch alarms {module.params['prefix']}*")
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    arguments = {
+        "alarms": {"type": "list", "elements": "dict", "required": True, "options": alarm},
+    }
+    run("cloudwatch", "CloudWatch alarms", arguments, ensure)
 
 
 if __name__ == "__main__":

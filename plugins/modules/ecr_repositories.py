@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible.module_utils.listed_resources import run
 from ansible.module_utils.ownership import foreign, owned_by
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
@@ -15,7 +16,6 @@ from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
     boto3_tag_list_to_ansible_dict,
     compare_aws_tags,
 )
-from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = r"""
 module: ecr_repositories
@@ -200,23 +200,12 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleAWSModule(
-        argument_spec={
-            "prefix": {"type": "str", "required": True},
-            "repositories": {"type": "list", "elements": "str", "required": True},
-            "keep_images": {"type": "int", "default": 20},
-            "keep_untagged_days": {"type": "int", "default": 7},
-            "tags": {"type": "dict", "required": True},
-        },
-        supports_check_mode=True,
-    )
-    try:
-        result = ensure(module, module.client("ecr"))
-    except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg=f"ECR repositories {module.params['prefix']}*")
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    arguments = {
+        "repositories": {"type": "list", "elements": "str", "required": True},
+        "keep_images": {"type": "int", "default": 20},
+        "keep_untagged_days": {"type": "int", "default": 7},
+    }
+    run("ecr", "ECR repositories", arguments, ensure)
 
 
 if __name__ == "__main__":

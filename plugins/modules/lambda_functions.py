@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.listed_resources import run
 from ansible.module_utils.ownership import foreign, owned_by
 from ansible.module_utils.release_artifact import ReleaseError, list_sources, write_zip
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import compare_aws_tags
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 DOCUMENTATION = r"""
 module: lambda_functions
@@ -400,28 +401,17 @@ def main() -> None:
         "batching_window": {"type": "int", "default": 0},
         "maximum_concurrency": {"type": "int", "default": 2},
     }
-    module = AnsibleAWSModule(
-        argument_spec={
-            "prefix": {"type": "str", "required": True},
-            "source": {"type": "path", "default": ""},
-            "code": {
-                "type": "dict",
-                "options": {"bucket": {"type": "str", "required": True}, "key": {"type": "str", "required": True}},
-            },
-            "runtime": {"type": "str", "default": "nodejs24.x"},
-            "architecture": {"type": "str", "choices": ["arm64", "x86_64"], "default": "arm64"},
-            "functions": {"type": "list", "elements": "dict", "required": True, "options": function},
-            "tags": {"type": "dict", "required": True},
+    arguments = {
+        "source": {"type": "path", "default": ""},
+        "code": {
+            "type": "dict",
+            "options": {"bucket": {"type": "str", "required": True}, "key": {"type": "str", "required": True}},
         },
-        supports_check_mode=True,
-    )
-    try:
-        result = ensure(module, module.client("lambda"))
-    except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg=f"Lambda functions {module.params['prefix']}*")
-    except (ReleaseError, ValueError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+        "runtime": {"type": "str", "default": "nodejs24.x"},
+        "architecture": {"type": "str", "choices": ["arm64", "x86_64"], "default": "arm64"},
+        "functions": {"type": "list", "elements": "dict", "required": True, "options": function},
+    }
+    run("lambda", "Lambda functions", arguments, ensure, mistakes=(ReleaseError, ValueError))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible.module_utils.listed_resources import run
 from ansible.module_utils.ownership import foreign, owned_by
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import compare_aws_tags
-from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = r"""
 module: sqs_queues
@@ -253,26 +253,15 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleAWSModule(
-        argument_spec={
-            "prefix": {"type": "str", "required": True},
-            "account_id": {"type": "str", "required": True},
-            "queues": {"type": "list", "elements": "str", "required": True},
-            "visibility_timeout": {"type": "int", "default": 180},
-            "retention": {"type": "int", "default": 345600},
-            "dead_letter_retention": {"type": "int", "default": 1209600},
-            "max_receive_count": {"type": "int", "default": 5},
-            "tags": {"type": "dict", "required": True},
-        },
-        supports_check_mode=True,
-    )
-    try:
-        result = ensure(module, module.client("sqs"))
-    except (BotoCoreError, ClientError) as error:
-        module.fail_json_aws(error, msg=f"SQS queues {module.params['prefix']}*")
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    arguments = {
+        "account_id": {"type": "str", "required": True},
+        "queues": {"type": "list", "elements": "str", "required": True},
+        "visibility_timeout": {"type": "int", "default": 180},
+        "retention": {"type": "int", "default": 345600},
+        "dead_letter_retention": {"type": "int", "default": 1209600},
+        "max_receive_count": {"type": "int", "default": 5},
+    }
+    run("sqs", "SQS queues", arguments, ensure)
 
 
 if __name__ == "__main__":
