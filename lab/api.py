@@ -28,6 +28,8 @@ READING = (
     "scan",
 )
 """How the names of actions begin that change nothing."""
+ACTION = "vahana_lab.action"
+"""Where a request's environment keeps the action that was read from it: several ask."""
 READING_METHODS = ("GET", "HEAD", "OPTIONS")
 
 CALLS_PATH = "/vahana-lab/calls"
@@ -76,7 +78,8 @@ class Watch:
             return self._faults.answer(environ, start_response)
         if from_here and environ["PATH_INFO"] == regions.REGIONS_PATH:
             return self._answer_regions(environ, start_response)
-        if regions.is_cut(regions.of_request(environ)):
+        region = regions.of_request(environ)
+        if regions.is_cut(region):
             regions.drop(environ)
         if registry.concerns(environ):
             pushed = registry.answer(environ, start_response)
@@ -96,7 +99,7 @@ class Watch:
         answer: Iterable[bytes] = self._application(environ, start_response)
         if not reading:
             tell()
-        if regions.is_cut(regions.of_request(environ)):
+        if regions.is_cut(region):
             # It was done, and the caller does not hear of it.
             regions.drop(environ)
         return answer
@@ -110,6 +113,8 @@ class Watch:
 
 def action_of(environ: dict[str, Any]) -> str:
     """The action that a request names; "" where only method and path tell it (S3, CloudFront, Route 53)."""
+    if ACTION in environ:
+        return str(environ[ACTION])
     action: str = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
     if not action and "/operation/" in environ.get("PATH_INFO", ""):
         action = str(environ["PATH_INFO"]).rpartition("/")[2]
@@ -117,6 +122,7 @@ def action_of(environ: dict[str, Any]) -> str:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         action = parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
+    environ[ACTION] = action
     return action
 
 

@@ -13,6 +13,7 @@ kinds that cannot carry tags, by the marker in their description. Three lists co
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import re
 import threading
@@ -551,11 +552,13 @@ def _path_groups(aws: Aws) -> Iterator[Resource]:
         for item in pages(elb, "describe_target_groups", "TargetGroups")
         if item["TargetGroupName"].startswith(prefix) and item["TargetGroupName"] != f"{prefix}backend"
     }
-    for arn, item in groups.items():
-        [described] = elb.describe_tags(ResourceArns=[arn])["TagDescriptions"]
-        kind = "elasticloadbalancing:targetgroup"
-        # The prefix of prod is also the prefix of prod-2: only our tags say which of them is ours.
-        yield Resource(kind, item["TargetGroupName"], arn, tags_of(described["Tags"]), False, item)
+    # DescribeTags takes 20 ARNs.
+    for batch in itertools.batched(groups, 20):
+        for described in elb.describe_tags(ResourceArns=list(batch))["TagDescriptions"]:
+            arn = described["ResourceArn"]
+            # The prefix of prod is also the prefix of prod-2: only our tags say which of them is ours.
+            tags, name = tags_of(described["Tags"]), groups[arn]["TargetGroupName"]
+            yield Resource("elasticloadbalancing:targetgroup", name, arn, tags, False, groups[arn])
 
 
 def _auto_scaling_group(aws: Aws) -> Iterator[Resource]:
