@@ -54,15 +54,20 @@ def moto_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def lab_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty account in this process, of moto as the lab has it."""
-    from lab import moto_patches
-
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of nobody, a region, and nothing of the caller's own AWS settings."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "lab")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def lab_account(credentials: None) -> Iterator[None]:
+    """An empty account in this process, of moto as the lab has it."""
+    from lab import moto_patches
+
     moto_patches.apply_all()
     # Resetting Auto Scaling makes an EC2 backend again, after EC2's own turn, and the next reset passes it over: one
     # that a test before this left has no images of the lab's.

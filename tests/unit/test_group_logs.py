@@ -15,13 +15,9 @@ STREAMS = {"/cars/prod/api/api": "2026/11/28/[3]0123", "/cars/prod/functions/ema
 
 
 @pytest.fixture
-def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
+def logs(credentials: None) -> Iterator[Any]:
     with mock_aws():
-        client = boto3.client("logs", region_name="us-east-1")
+        client = boto3.client("logs")
         for group, stream in STREAMS.items():
             client.create_log_group(logGroupName=group)
             client.create_log_stream(logGroupName=group, logStreamName=stream)

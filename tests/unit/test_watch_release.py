@@ -16,7 +16,6 @@ from moto import mock_aws
 from lab.moto_patches import awslambda
 from plugins.action.watch_release import Watcher, event_of
 
-REGION = "us-east-1"
 Answer = tuple[bytes, str, str]
 
 
@@ -25,16 +24,10 @@ def answer(status: int = 200, version: str = "2.0.0") -> Answer:
 
 
 @pytest.fixture
-def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
+def clients(credentials: None) -> Iterator[dict[str, Any]]:
     awslambda.apply()
     with mock_aws():
-        made: dict[str, Any] = {
-            name: boto3.client(name, region_name=REGION) for name in ("lambda", "cloudwatch", "iam")
-        }
+        made: dict[str, Any] = {name: boto3.client(name) for name in ("lambda", "cloudwatch", "iam")}
         role = made["iam"].create_role(RoleName="api", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
         code = io.BytesIO()
         with zipfile.ZipFile(code, "w") as packed:
