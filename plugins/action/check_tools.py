@@ -25,6 +25,10 @@ options:
     description: Whether the run builds a release, which takes Node.js and npm.
     type: bool
     default: false
+  images:
+    description: Whether the run builds images of services, which takes podman.
+    type: bool
+    default: false
   tunnel:
     description: Whether SSH goes through the AWS CLI's tunnel.
     type: bool
@@ -54,6 +58,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         _validation, arguments = self.validate_argument_spec(
             argument_spec={
                 "build": {"type": "bool", "default": False},
+                "images": {"type": "bool", "default": False},
                 "tunnel": {"type": "bool", "default": False},
             }
         )
@@ -69,6 +74,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         wanted = [tools.SSH]
         if arguments["build"]:
             wanted += [tools.NODE, tools.NPM]
+        if arguments["images"]:
+            wanted.append(tools.PODMAN)
         if arguments["tunnel"]:
             wanted.append(tools.AWS_CLI)
         problems += tools.tool_problems(wanted)

@@ -1,5 +1,7 @@
 """Turns the sources of a backend, of functions and a front end into the archives that hosts, Lambda and buckets take.
 
+Where services answer, a release names the version of each: their images are in a registry (the module ecr_images).
+
 The same sources give the same bytes on every machine: archives hold sorted names, no times, no owners and one of two
 modes, and nothing of the folder they were made from. That makes a release's name a promise about its content.
 """
@@ -52,6 +54,8 @@ IGNORED_AT_TOP = ("dist", "coverage")
 
 ARCHIVES = {"backend": "backend.tar.gz", "functions": "functions.zip", "frontend": "frontend.tar.gz"}
 """The archives of a release, by the role of their sources."""
+SERVICES = "services"
+"""The role of the services' sources, which become images and no archive; what a manifest calls their versions."""
 FUNCTIONS_RELEASE = "release.json"
 """What tells functions which release they are: a version of a function keeps its environment, and has no folder."""
 MANIFEST = "manifest.json"
@@ -67,7 +71,7 @@ _TEST_LOG_LINES = 50
 PASSED, NOT_RUN, NONE = "passed", "not run", "none"
 """What a manifest says of the tests: they passed, nobody asked for them, or the applications have no script "test"."""
 
-_IDENTITY = ("version", "source", *ARCHIVES)
+_IDENTITY = ("version", "source", SERVICES, *ARCHIVES)
 """What of a manifest two builds of the same sources have in common; the rest says who built it, when and with what."""
 
 
@@ -140,9 +144,9 @@ def digest_sources(sources: Mapping[str, Path]) -> str:
 def check_sources(sources: Mapping[str, Path], start_file: str) -> list[str]:
     """Return what keeps these applications from being built, each with its mend; empty when nothing does."""
     problems: list[str] = []
-    backend = sources["backend"]
-    package = _read_package(backend, "backend", problems)
-    if package is not None:
+    backend = sources.get("backend")
+    package = _read_package(backend, "backend", problems) if backend else None
+    if backend and package is not None:
         if not (backend / start_file).is_file():
             problems.append(
                 f"the backend has no {start_file}, the file it is started with; create it or set release_start_file"
@@ -152,6 +156,8 @@ def check_sources(sources: Mapping[str, Path], start_file: str) -> list[str]:
                 f'{backend}/package.json has no script "migrate"; add one that brings the database up to date and may '
                 'run again, or that does nothing, e.g. "migrate": "node -e \'\'"'
             )
+    if SERVICES in sources:
+        _read_package(sources[SERVICES], SERVICES, problems)
     for role, example in (("functions", "node build.js"), ("frontend", "vite build")):
         if role not in sources:
             continue
@@ -198,17 +204,42 @@ def has_tests(source: Path) -> bool:
     return "test" in _scripts(json.loads((source / "package.json").read_text()))
 
 
-def default_version(backend: Path, digest: str) -> str:
-    """Return the name of the release that these sources make: the backend's version and the digest's first 12 digits.
+def default_version(application: Path, digest: str) -> str:
+    """Return the name of what these sources make: the version of an application and the digest's first 12 digits.
 
     Raises:
         ReleaseError: package.json's version cannot be part of a name.
     """
-    version = str(json.loads((backend / "package.json").read_text()).get("version") or "0.0.0")
+    version = str(json.loads((application / "package.json").read_text()).get("version") or "0.0.0")
     name = f"{version}-{digest[:12]}"
     if not RELEASE_NAME.fullmatch(name):
-        raise ReleaseError(f"{backend}/package.json: version '{version}' is not usable; write one like 1.4.0")
+        raise ReleaseError(f"{application}/package.json: version '{version}' is not usable; write one like 1.4.0")
     return name
+
+
+def service_version(source: Path, service: str, services: Sequence[str]) -> str:
+    """Return the version of a service that these sources make, of what goes into its image and nothing else.
+
+    Args:
+        source: folder with a Containerfile, a folder for each service and what they share.
+        service: the service.
+        services: names of all; of the others' folders nothing goes into the image.
+
+    Raises:
+        ReleaseError: there is nothing to build it from, or package.json's version cannot be part of a name.
+    """
+    for needed in (source / "Containerfile", source / service / "package.json"):
+        if not needed.is_file():
+            raise ReleaseError(f"{needed} is missing, which the image of {service} is built from")
+    others = set(services) - {service}
+    digest = hashlib.sha256()
+    for file in list_sources(source):
+        if file.path.partition("/")[0] in others:
+            continue
+        content = file.link.encode() if file.link else (source / file.path).read_bytes()
+        line = json.dumps([file.path, file.executable, bool(file.link), hashlib.sha256(content).hexdigest()])
+        digest.update(f"{line}\n".encode())
+    return default_version(source / service, digest.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -398,6 +429,7 @@ def build(
     sources: Mapping[str, Path],
     npm: Npm,
     *,
+    services: Sequence[str] = (),
     tests: bool = False,
     commit: str = "",
 ) -> LocalRelease:
@@ -407,8 +439,9 @@ def build(
         dist: folder of builds.
         version: name of the release.
         digest: of the sources.
-        sources: folders by role; there is always a backend.
+        sources: folders by role; there is a backend, or there are services.
         npm: what to build with.
+        services: names of the services, whose versions the manifest tells.
         tests: whether the sources have to pass their tests.
         commit: that the sources are of, for the manifest.
 
@@ -417,13 +450,13 @@ def build(
     """
     with tempfile.TemporaryDirectory(prefix=_TMP_PREFIX, dir=dist) as temporary:
         work = Path(temporary)
-        functions, frontend = sources.get("functions"), sources.get("frontend")
+        backend, functions, frontend = (sources.get(role) for role in ARCHIVES)
         with ThreadPoolExecutor(max_workers=2) as pool:
-            app = pool.submit(_install_backend, sources["backend"], work / "backend", npm)
+            app = pool.submit(_install_backend, backend, work / "backend", npm) if backend else None
             code = pool.submit(_build_functions, sources, work / "lambda", npm, version) if functions else None
             pages = pool.submit(_build_frontend, frontend, work / "frontend", npm) if frontend else None
             tested = pool.submit(_test_all, sources, work / "tests", npm) if tests else None
-            app_directory = app.result()
+            app_directory = app.result() if app else None
             code_directory = code.result() if code else None
             pages_directory = pages.result() if pages else None
             test_result = tested.result() if tested else NOT_RUN
@@ -437,15 +470,20 @@ def build(
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             **npm.versions(),
             "tests": test_result,
+            "backend": None,
             "functions": None,
             "frontend": None,
         }
+        if services:
+            manifest[SERVICES] = {name: service_version(sources[SERVICES], name, services) for name in services}
         if code_directory:
             manifest["functions"] = pack_zip(code_directory, output / ARCHIVES["functions"])
         if pages_directory:
             manifest["frontend"] = pack(pages_directory, output / ARCHIVES["frontend"])
-            _add_pages(pages_directory, app_directory / "public")
-        manifest["backend"] = pack(app_directory, output / ARCHIVES["backend"])
+            if app_directory:
+                _add_pages(pages_directory, app_directory / "public")
+        if app_directory:
+            manifest["backend"] = pack(app_directory, output / ARCHIVES["backend"])
         (output / MANIFEST).write_text(manifest_text(manifest))
         target = dist / version
         if target.exists():
@@ -510,11 +548,15 @@ def run_tests(dist: Path, sources: Mapping[str, Path], npm: Npm) -> str:
 
 
 def _test_all(sources: Mapping[str, Path], target: Path, npm: Npm) -> str:
-    """Run the tests in copies of their own, side by side: what they leave there is in no archive."""
+    """Run the tests in copies of their own, side by side: what they leave there is in no archive.
+
+    Those of services need a database each, which who builds need not have.
+    """
     result = NONE
-    for role, source in sources.items():
+    tested = {role: source for role, source in sources.items() if role != SERVICES}
+    for role, source in tested.items():
         _copy_sources(source, target / role)
-    for role, source in sources.items():
+    for role, source in tested.items():
         if not has_tests(source):
             continue
         copy = target / role
@@ -591,7 +633,8 @@ class ReleaseBucket:
             return None
         try:
             manifest: dict[str, Any] = json.loads(text)
-            sound = manifest["version"] == version and len(manifest["backend"]["sha256"]) > 0
+            answers = manifest.get(SERVICES) or manifest["backend"]["sha256"]
+            sound = manifest["version"] == version and len(answers) > 0
         except (ValueError, KeyError, TypeError):
             sound = False
         if not sound:

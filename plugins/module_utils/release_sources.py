@@ -30,9 +30,9 @@ class Origin:
     """Sources, and where they come from.
 
     Attributes:
-        sources: folder by role ("backend", "functions", "frontend").
-        commit: of the backend's repository, in full; with "-dirty" when the sources are not as it has them; empty when
-            they are in no repository.
+        sources: folder by role ("backend", "functions", "frontend", "services").
+        commit: of the repository of the first of them, in full; with "-dirty" when the sources are not as it has them;
+            empty when they are in no repository.
     """
 
     sources: Mapping[str, Path] = field(default_factory=dict)
@@ -147,10 +147,11 @@ def _required_top(folder: Path) -> Path:
 
 def _commit(sources: Mapping[str, Path]) -> str:
     """Return the commit of folders that are built as they are, empty when that is not known."""
-    if "backend" not in sources or not sources["backend"].is_dir():
+    first = next(iter(sources.values()), None)
+    if first is None or not first.is_dir():
         return ""
     try:
-        top = _top(sources["backend"])
+        top = _top(first)
         if top is None:
             return ""
         found = _git(top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}").stdout.strip()

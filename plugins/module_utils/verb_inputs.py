@@ -27,6 +27,7 @@ _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 
 VERB_INPUTS = (
     *("wait", "since", "limit", "format", "to", "deploy_strategy", "compute_kind"),
+    *("service", "containers_services", "layers"),
     *("queue", "probe", "backup", "backup_keep", "verify_only", "what"),
     *("desired", "maintenance", "message", "follow", "command", "host", "as_root"),
     *("ref", "build_tests", "deploy_batches", "deploy_healthy_floor", "deploy_unhealthy", "deploy_watch"),
@@ -36,7 +37,7 @@ VERB_INPUTS = (
 
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
-    of_releases = (_build, _strategy, _rollout, _rollback)
+    of_releases = (_build, _strategy, _rollout, _rollback, _service)
     for check in (_numbers, _since, _choices, *of_releases, _data, _redrive, _scale, _maintenance, _hosts, _probe):
         yield from check(values, known)
 
@@ -71,6 +72,15 @@ def _choices(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     for name in ("follow", "as_root", "verify_only"):
         if str(values.get(name, False)).lower() not in _SWITCH:
             yield Problem(name, known.where(name), f"'{values[name]}' is neither yes nor no", "true or false")
+
+
+def _service(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    service, services = str(values.get("service") or ""), values.get("containers_services") or {}
+    # Before the tier's data is loaded nobody knows.
+    if not service or "layers" not in values or service in services:
+        return
+    mend = f"there are {', '.join(services)}" if services else "leave it out: this tier has none"
+    yield Problem("service", known.where("service"), f"there is no service '{service}'", mend)
 
 
 def _strategy(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:

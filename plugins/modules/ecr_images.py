@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 import shutil
 import subprocess
 import tempfile
@@ -13,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.planning import KNOWN_AFTER_APPLY
-from ansible.module_utils.release_artifact import RELEASE_NAME, ReleaseError, default_version, list_sources
+from ansible.module_utils.release_artifact import RELEASE_NAME, SERVICES, ReleaseError, service_version
+from ansible.module_utils.release_sources import SourceError, find_sources
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -44,9 +43,19 @@ options:
     type: path
     default: ""
   versions:
-    description: Versions that exist, by service. The others are built from the sources.
+    description:
+      - Versions by service; otherwise they are what the sources make.
+      - One that is not in its repository is built if the sources make it, and an error if they make another.
     type: dict
     default: {}
+  ref:
+    description: Branch, tag or commit to take the sources from, or a folder, as of M(release_build).
+    type: str
+    default: ""
+  project:
+    description: Folder that I(ref) as a folder stands for. Needed with such a one only.
+    type: path
+    default: ""
   platform:
     description: What the images run on.
     type: str
@@ -85,26 +94,6 @@ SHOWN_LINES = 20
 """How much of podman's output an error has."""
 
 
-def service_digest(source: Path, service: str, services: list[str]) -> str:
-    """Return the SHA-256 (hex) of what goes into the image of a service.
-
-    Raises:
-        ReleaseError: there is nothing to build it from.
-    """
-    for needed in (source / "Containerfile", source / service / "package.json"):
-        if not needed.is_file():
-            raise ReleaseError(f"{needed} is missing, which the image of {service} is built from")
-    others = set(services) - {service}
-    digest = hashlib.sha256()
-    for file in list_sources(source):
-        if file.path.partition("/")[0] in others:
-            continue
-        content = file.link.encode() if file.link else (source / file.path).read_bytes()
-        line = json.dumps([file.path, file.executable, bool(file.link), hashlib.sha256(content).hexdigest()])
-        digest.update(f"{line}\n".encode())
-    return digest.hexdigest()
-
-
 def run_podman(*arguments: str, given: str = "") -> None:
     """Run podman.
 
@@ -126,9 +115,9 @@ def run_podman(*arguments: str, given: str = "") -> None:
 class Images:
     """Brings images into repositories, or only says which would come."""
 
-    def __init__(self, module: AnsibleAWSModule, client: Any) -> None:
-        """Take the module's parameters."""
-        self.params, self.check, self.client = module.params, module.check_mode, client
+    def __init__(self, module: AnsibleAWSModule, client: Any, source: Path | None) -> None:
+        """Take the module's parameters, and where the sources are."""
+        self.params, self.check, self.client, self.source = module.params, module.check_mode, client, source
         self.built: dict[str, Any] = {}
 
     def version(self, service: str) -> str:
@@ -142,11 +131,14 @@ class Images:
             raise ReleaseError(f"'{given}' is not a version of {service}; write one like 1.4.0-3f2a91c0b7de")
         if given:
             return given
-        if not self.params["source"]:
+        if self.source is None:
             raise ReleaseError(f"{service} has neither a version nor sources")
-        source = Path(self.params["source"])
-        made: str = default_version(source / service, service_digest(source, service, self.params["services"]))
-        return made
+        return self.made(service)
+
+    def made(self, service: str) -> str:
+        """Return the version that the sources make, empty where there are none."""
+        version: str = service_version(self.source, service, self.params["services"]) if self.source else ""
+        return version
 
     def find(self, service: str, version: str) -> str:
         """Return the digest of a version; empty where the repository does not have it, or is not there yet."""
@@ -185,7 +177,7 @@ class Images:
             version = self.version(service)
             digest = self.find(service, version)
             uri = self.repository_uri(service)
-            if not digest and self.params["versions"].get(service):
+            if not digest and version != self.made(service):
                 there = ", ".join(self.versions_of(service)) or "none"
                 raise ReleaseError(f"there is no version {version} of {service}; there are: {there}")
             if not digest:
@@ -207,12 +199,11 @@ class Images:
         access.append(f"--tls-verify={str(registry['proxyEndpoint'].startswith('https:')).lower()}")
         host = registry["proxyEndpoint"].partition("//")[2]
         run_podman("login", *access, "--username", USER, "--password-stdin", host, given=password)
-        source = Path(self.params["source"])
         for service, uri in missing.items():
             name = f"{uri}:{images[service]['version']}"
             run_podman(
                 *("build", "--quiet", "--platform", self.params["platform"], "--build-arg", f"SERVICE={service}"),
-                *("--file", str(source / "Containerfile"), "--tag", name, str(source)),
+                *("--file", f"{self.source}/Containerfile", "--tag", name, str(self.source)),
             )
             run_podman("push", "--quiet", *access, name)
             digest = self.find(service, images[service]["version"])
@@ -229,19 +220,25 @@ def main() -> None:
             "services": {"type": "list", "elements": "str", "required": True},
             "source": {"type": "path", "default": ""},
             "versions": {"type": "dict", "default": {}},
+            "ref": {"type": "str", "default": ""},
+            "project": {"type": "path", "default": ""},
             "platform": {"type": "str", "default": "linux/amd64"},
         },
         supports_check_mode=True,
     )
-    images = Images(module, module.client("ecr"))
+    params = module.params
+    sources = {SERVICES: Path(params["source"])} if params["source"] else {}
     found: dict[str, dict[str, str]] = {}
+    built: dict[str, Any] = {}
     try:
-        found = images.ensure()
+        with find_sources(params["ref"], sources, Path(params["project"] or ".")) as origin:
+            images = Images(module, module.client("ecr"), origin.folder(SERVICES))
+            found, built = images.ensure(), images.built
     except (BotoCoreError, ClientError) as error:
         module.fail_json_aws(error, msg=f"images of {module.params['prefix']}*")
-    except (ReleaseError, OSError) as error:
+    except (ReleaseError, SourceError, OSError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=bool(images.built), images=found, diff={"before": {}, "after": images.built})
+    module.exit_json(changed=bool(built), images=found, diff={"before": {}, "after": built})
 
 
 if __name__ == "__main__":

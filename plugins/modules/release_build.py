@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Build a release of the backend, the functions and the front end, and keep it in the bucket of releases."""
+"""Build a release of what answers and the front end, and keep it in the bucket of releases."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ansible.module_utils.release_artifact import (
     ARCHIVES,
     MANIFEST,
     RELEASE_NAME,
+    SERVICES,
     LocalRelease,
     Npm,
     ReleaseBucket,
@@ -42,6 +43,7 @@ description:
   - Builds the archives that hosts, Lambda and buckets take, from the sources of a Node.js backend, of functions and a
     front end, with C(npm ci) in a clean copy. The same sources give the same bytes on every machine.
   - Sources are folders as they are, or as a commit of their git repository has them; the repository is only read.
+  - Of services, which run from images (M(ecr_images)), it notes the versions that the sources make.
   - A release is named after its sources, so unchanged sources are neither built nor uploaded again. A release that is
     in the bucket is never rewritten.
   - amazon.aws.s3_object could upload the archives, but neither lets S3 compare them with a SHA-256 nor refuses to
@@ -50,13 +52,24 @@ options:
   version:
     description:
       - Name of the release. A release of this name in the bucket is taken as it is and nothing is built.
-      - Empty for a name made of the backend's version and the digest of all sources.
+      - Empty for a name made of the version of the backend, or of the services, and the digest of all sources.
     type: str
     default: ""
   backend_source:
-    description: Folder of the backend. Empty when there are no sources, and I(version) names a release that exists.
+    description:
+      - Folder of the backend. Empty when there is none, or when there are no sources and I(version) names a release
+        that exists.
     type: path
     default: ""
+  services_source:
+    description: Folder of the services, as M(ecr_images) takes it. Empty when there are none.
+    type: path
+    default: ""
+  services:
+    description: Names of the services.
+    type: list
+    elements: str
+    default: []
   functions_source:
     description:
       - Folder of Lambda functions; what C(npm run build) leaves in C(dist/) becomes a zip. They may import the sources
@@ -151,7 +164,8 @@ version:
 manifest:
   description:
     - C(version), C(source) (digest of the sources), C(backend), C(functions) and C(frontend), each with C(sha256) and
-      C(size), null when there is none. These are the same for whoever builds the same sources.
+      C(size), null when there is none, and C(services), versions by name. These are the same for whoever builds the
+      same sources.
     - C(commit) (with C(-dirty) when the sources were not as it has them), C(builder), C(time) (ISO 8601, UTC), C(node)
       and C(npm) (versions), and C(tests) (C(passed), C(none) or C(not run)).
     - Empty in check mode for a release that is not built yet.
@@ -208,9 +222,11 @@ class Release:
         self._bucket = bucket
         self._bucket_name = params["bucket"]
         self._dist = Path(params["dist"])
-        self._backend: Path | None = origin.folder("backend")
+        # What a release without a name is named after.
+        self._first: Path | None = origin.folder("backend") or origin.folder(SERVICES)
         self._origin = origin.sources
         self._commit = origin.commit
+        self._services = params["services"]
         self._tests = params["tests"]
         self._start_file = params["start_file"]
         self._npm = params["npm"]
@@ -231,14 +247,14 @@ class Release:
         published = self._published(version)
         if published is not None and not self._missing(published):
             return self._result(version, published, tested=self._test(published))
-        digest = self._digest() if self._backend else ""
+        digest = self._digest() if self._first else ""
         local = self._local(version, digest)
-        if local is None and self._backend is None:
+        if local is None and self._first is None:
             raise ReleaseError(self._unknown(version) if published is None else self._damaged(published))
         return self._make(version, digest, published, local)
 
     def _version_of_sources(self) -> str:
-        version: str = default_version(self._required_backend(), self._digest())
+        version: str = default_version(self._required(), self._digest())
         return version
 
     def _digest(self) -> str:
@@ -266,6 +282,7 @@ class Release:
                     digest,
                     self._sources(),
                     npm,
+                    services=self._services,
                     tests=self._tests,
                     commit=self._commit,
                 )
@@ -295,7 +312,7 @@ class Release:
     def _must_test(self, manifest: dict[str, Any]) -> bool:
         """Say whether tests are wanted that were not run when the release was built; only its sources can tell."""
         return bool(
-            self._tests and not is_tested(manifest) and self._backend and manifest.get("source") == self._digest()
+            self._tests and not is_tested(manifest) and self._first and manifest.get("source") == self._digest()
         )
 
     def _test(self, published: dict[str, Any]) -> bool:
@@ -319,7 +336,7 @@ class Release:
         """Say which files a run would write; what would be in them is not known without building."""
         uploaded: list[str] = []
         if self._bucket is not None:
-            roles = self._missing(local.manifest) if local else sorted(self._sources())
+            roles = self._missing(local.manifest) if local else self._archived()
             names = [ARCHIVES[role] for role in roles] + ([] if published else [MANIFEST])
             uploaded = [self._bucket.key(version, name) for name in names]
         return self._result(version, local.manifest if local else {}, built=local is None, uploaded=uploaded)
@@ -348,15 +365,20 @@ class Release:
             "diff": {"before": {}, "after": after if changed else {}},
         }
 
-    def _required_backend(self) -> Path:
-        if self._backend is None:
+    def _required(self) -> Path:
+        if self._first is None:
             raise ReleaseError(
                 "there is nothing to build; set release_backend_source, or name a release with -e release=…"
             )
-        return self._backend
+        return self._first
 
     def _sources(self) -> dict[str, Path]:
-        return {**self._origin, "backend": self._required_backend()}
+        self._required()
+        return dict(self._origin)
+
+    def _archived(self) -> list[str]:
+        """Return the roles of the sources that become archives."""
+        return sorted(set(self._sources()) & set(ARCHIVES))
 
     def _local(self, version: str, digest: str) -> LocalRelease | None:
         """Return the build of this machine, unless it was made of other sources than those given."""
@@ -379,7 +401,7 @@ class Release:
 
     def _missing(self, manifest: dict[str, Any]) -> list[str]:
         if is_planned(self._bucket_name):
-            return sorted(self._sources())
+            return self._archived()
         return self._bucket.missing(manifest) if self._bucket else []
 
     def _unknown(self, version: str) -> str:
@@ -401,6 +423,8 @@ def main() -> None:
         argument_spec={
             "version": {"type": "str", "default": ""},
             "backend_source": {"type": "path", "default": ""},
+            "services_source": {"type": "path", "default": ""},
+            "services": {"type": "list", "elements": "str", "default": []},
             "functions_source": {"type": "path", "default": ""},
             "frontend_source": {"type": "path", "default": ""},
             "ref": {"type": "str", "default": ""},
@@ -416,7 +440,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    sources = {role: Path(params[f"{role}_source"]) for role in ARCHIVES if params[f"{role}_source"]}
+    roles = [role for role in ("backend", SERVICES, "functions", "frontend") if params[f"{role}_source"]]
+    sources = {role: Path(params[f"{role}_source"]) for role in roles}
     try:
         name = params["bucket"]
         bucket = ReleaseBucket(module.client("s3"), name, params["prefix"]) if name else None

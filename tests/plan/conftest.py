@@ -79,9 +79,8 @@ class Account(LocalAccount):
         self.calls()
         given = ("-e", f"tier={tier}", "-e", f"ssh_private_key_file={self._folder / 'key'}", *arguments)
         if tier == "microservices":
-            # Not offered yet: its data takes the place of another tier's, and its images are built in a second.
-            data, sources = (HERE / name for name in ("tier_microservices.yml", "services"))
-            given = ("-e", "tier=full", "-e", f"@{data}", "-e", f"containers_source={sources}", *given[2:])
+            # Their images are built in a second.
+            given = (*given, "-e", f"containers_source={HERE / 'services'}")
         with self.begin(
             self.command_of(playbook, *given),
             ANSIBLE_CALLBACK_PLUGINS=f"plugins/callback:{Path(__file__).parent / 'callbacks'}",

@@ -48,6 +48,19 @@ def test_right() -> None:
     assert list(check_verb(rollout, KNOWN)) == []
 
 
+def test_a_service_is_one_of_the_tiers() -> None:
+    services = {"service": "card", "layers": ["containers"], "containers_services": {"auth": {}, "cars": {}}}
+    assert list(map(str, check_verb(services, KNOWN))) == [
+        "service (not set): there is no service 'card'; there are auth, cars"
+    ]
+    assert not list(check_verb({**services, "service": "cars"}, KNOWN))
+    assert list(map(str, check_verb({"service": "cars", "layers": ["compute"]}, KNOWN))) == [
+        "service (not set): there is no service 'cars'; leave it out: this tier has none"
+    ]
+    # Before the tier is known.
+    assert not list(check_verb({"service": "cars"}, KNOWN))
+
+
 def test_a_single_instance_is_not_replaced() -> None:
     values = {"deploy_strategy": "replace", "tier": "minimal", "compute_kind": "instance"}
     assert list(map(str, check_verb(values, KNOWN))) == [

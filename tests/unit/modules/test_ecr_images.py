@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,22 @@ def test_a_version_that_is_there(images: Run, podman: list[tuple[str, ...]]) -> 
     push("cars", "1.1.0")
     found = images(source="", versions={"auth": "1.0.0", "cars": "1.1.0"})
     assert (found["changed"], found["images"]["auth"]["version"], podman) == (False, "1.0.0", [])
+
+
+def test_a_version_that_the_sources_make_is_built(images: Run, podman: list[tuple[str, ...]]) -> None:
+    repositories()
+    versions = {name: each["version"] for name, each in images(check=True)["images"].items()}
+    made = images(versions=versions)
+    assert (made["changed"], [each[0] for each in podman].count("push")) == (True, 2)
+    assert {name: each["version"] for name, each in made["images"].items()} == versions
+
+
+def test_the_sources_of_another_folder(images: Run, source: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "copy"
+    shutil.copytree(source, elsewhere)
+    (elsewhere / "cars" / "main.js").write_text("cars")
+    here, there = (images(check=True, ref=ref, project=str(source))["images"] for ref in ("", str(elsewhere)))
+    assert (here["auth"] == there["auth"], here["cars"] == there["cars"]) == (True, False)
 
 
 def test_a_version_that_is_not_there(images: Run) -> None:

@@ -268,6 +268,30 @@ def test_the_same_release_by_whoever_builds_it(
     assert second["manifest"] == first["manifest"]
 
 
+def test_a_release_of_services_names_their_versions(run: Build, s3: Any, parameters: dict[str, Any]) -> None:
+    services = Path(parameters.pop("backend_source"))
+    (services / "Containerfile").write_text("FROM scratch\n")
+    for name in ("auth", "cars"):
+        (services / name).mkdir()
+        (services / name / "package.json").write_text('{"version": "2.0.0", "scripts": {"test": "false"}}')
+    parameters |= {"services_source": str(services), "services": ["auth", "cars"], "tests": True}
+    planned = run(parameters, check=True)
+    first = run(parameters)
+    assert planned["version"] == first["version"] and planned["uploaded"] == first["uploaded"]
+    assert keys(s3) == [f"releases/{first['version']}/{name}" for name in ("frontend.tar.gz", "manifest.json")]
+    assert first["version"].startswith("1.0.0-") and first["manifest"]["backend"] is None
+    versions = first["manifest"]["services"]
+    assert sorted(versions) == ["auth", "cars"] and versions["auth"].startswith("2.0.0-")
+
+    (services / "cars" / "main.js").write_text("cars")
+    second = run(parameters)
+    assert second["version"] != first["version"]
+    assert second["manifest"]["services"]["auth"] == versions["auth"]
+    assert second["manifest"]["services"]["cars"] != versions["cars"]
+    again = run({**parameters, "version": first["version"], "services_source": "", "frontend_source": ""})
+    assert (again["changed"], again["manifest"]["services"]) == (False, versions)
+
+
 def test_npm_is_found_beside_python_or_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
