@@ -1,5 +1,6 @@
 -- One kind of request at a constant pace, for wrk. Notes every answer that is not what was asked for, and the id of every
--- listing whose creation was acknowledged. Arguments: pace in ms, "kept" or "new" connections, "read" or "write", folder.
+-- listing whose creation was acknowledged. Arguments: pace in ms, "kept" or "new" connections, "read" or "write", folder, and
+-- the token of who may write, if it takes one.
 local pace, noted, acknowledged, answered
 local count = 0
 
@@ -18,6 +19,9 @@ function init(args)
   wrk.headers["User-Agent"] = "wrk"
   if connections == "new" then
     wrk.headers["Connection"] = "close"
+  end
+  if args[5] then
+    wrk.headers["Authorization"] = "Bearer " .. args[5]
   end
   if kind == "write" then
     wrk.method = "POST"

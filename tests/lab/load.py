@@ -68,10 +68,12 @@ def rows(database: str = "vahanhelp-prod") -> set[str]:
 
 
 @contextmanager
-def load(name: str, slower: float = 1) -> Iterator[Load]:
+def load(name: str, slower: float = 1, path: str = "/api/listings", token: str = "") -> Iterator[Load]:
     """Ask from beginning to end of a ``with``; the reports stay in ``reports/<name>``.
 
     :param slower: times the pause after each answer.
+    :param path: where listings are searched and created.
+    :param token: of who may create them, where not everybody may.
     """
     assert shutil.which("wrk"), "apt-get install wrk"
     seen = Load(REPORTS / name)
@@ -85,12 +87,13 @@ def load(name: str, slower: float = 1) -> Iterator[Load]:
         wrk = [
             "wrk",
             *options,
-            f"{URL}/api/listings",
+            f"{URL}{path}",
             "--",
             str(PACE[kind] * slower),
             connections,
             kind,
             str(seen.folder),
+            *([token] if token else []),
         ]
         with (seen.folder / f"{connections}-{kind}.report").open("w") as report:
             running[connections, kind] = subprocess.Popen([*ended, *wrk], stdout=report, stderr=subprocess.STDOUT)

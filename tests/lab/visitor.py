@@ -19,9 +19,10 @@ CAR = {
 }
 
 
-def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def call(method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> Any:
     """Ask for something below the front door's address; return the answer."""
     data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(URL + path, data, {"Content-Type": "application/json"}, method=method)
+    given = {"Content-Type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
+    request = urllib.request.Request(URL + path, data, given, method=method)
     with urllib.request.urlopen(request, timeout=15) as answer:
         return json.loads(answer.read() or b"null")

@@ -1,0 +1,228 @@
+"""The microservices tier from nothing to nothing: one story over all five, versions that nobody notices or that go."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import urllib.error
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.lab.conftest import ROOT, Run, playbook, wait_for
+from tests.lab.load import load
+from tests.lab.visitor import CAR, call
+
+pytestmark = pytest.mark.long
+
+TIER = ("-e", "tier=microservices")
+NAME = "vahanhelp-prod"
+SERVICES = ("auth", "cars", "insurance", "notification", "payment")
+PASSWORD = "correct horse battery"
+LEAST_REQUESTS = 20_000
+ROUNDS = 3
+SECONDS_AFTER = 2.0
+#: How a service answers for its health, in the sources that all share.
+HEALTHY = "return { body: { status: 'ok', version } };"
+ILL = "return { status: 500, body: { status: 'ill', version } };"
+
+Aws = Callable[[str], Any]
+
+
+class Person:
+    """Somebody with an account, as the front door sees them."""
+
+    def __init__(self) -> None:
+        self.email = f"{uuid4()}@example.com"
+        name = {"name": "Asha", "phone": "+919876543210"}
+        call("POST", "/api/auth/users", {"email": self.email, "password": PASSWORD, **name})
+        self.log_in()
+
+    def log_in(self) -> None:
+        """Get a token, good for 15 minutes."""
+        made = call("POST", "/api/auth/tokens", {"email": self.email, "password": PASSWORD})
+        self.token = made["access_token"]
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> Any:
+        """Ask for something as this person."""
+        return call(method, path, body, Authorization=f"Bearer {self.token}", **headers)
+
+    def lists_a_car(self) -> dict[str, Any]:
+        """List a car."""
+        made: dict[str, Any] = self.ask("POST", "/api/cars", CAR)
+        return made
+
+    def quote(self, car: dict[str, Any]) -> dict[str, Any]:
+        """Ask what insuring it would cost."""
+        wish = {"car_id": car["id"], "cover": "comprehensive", "driver_age": 40, "no_claims_years": 2}
+        made: dict[str, Any] = self.ask("POST", "/api/insurance/quotes", wish)
+        return made
+
+    def pays(self, quote: dict[str, Any]) -> dict[str, Any]:
+        """Accept a quote and pay for it."""
+        due = self.ask("POST", f"/api/insurance/quotes/{quote['id']}/acceptance")
+        key = f"pay-{due['intent_id']}"
+        paid: dict[str, Any] = self.ask(
+            "POST", due["confirm_at"], {"payment_method": "pm_succeeds"}, Idempotency_Key=key
+        )
+        return paid
+
+    def told(self) -> set[str]:
+        """Of which events an e-mail was sent."""
+        found = self.ask("GET", "/api/notification/notifications")["items"]
+        return {each["event"] for each in found if (each["channel"], each["status"]) == ("email", "sent")}
+
+
+def _deploy(*arguments: str, check: bool = True) -> Run:
+    return playbook("playbooks/deploy.yml", *arguments, check=check)
+
+
+def _versions() -> dict[str, str]:
+    """Version of each service, as it answers itself."""
+    return {name: call("GET", f"/api/{name}/version")["version"] for name in SERVICES}
+
+
+def _tasks(aws: Aws) -> dict[str, set[str]]:
+    """The tasks of each service."""
+    found = {}
+    for name in SERVICES:
+        arns = aws("ecs").list_tasks(cluster=NAME, serviceName=name)["taskArns"]
+        found[name] = {arn.rpartition("/")[2] for arn in arns}
+    return found
+
+
+def _edited(folder: Path, service: str, text: str, other: str) -> Path:
+    """Return a copy of the sources in which one service has other code than before."""
+    copy = folder / "services"
+    shutil.copytree(ROOT / "examples/services", copy, ignore=shutil.ignore_patterns("node_modules"))
+    package = copy / service / "package.json"
+    package.write_text(json.dumps({**json.loads(package.read_text()), "version": "9.0.0"}, indent=2))
+    file = copy / "shared/src/service.js"
+    assert file.read_text().count(text) == 1
+    file.write_text(file.read_text().replace(text, other))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def microservices(lab: None) -> Iterator[None]:
+    playbook("site.yml", *TIER, timeout=1800)
+    yield
+    gone = playbook("playbooks/destroy.yml", "-e", f"confirm={NAME}", "-e", "keep_snapshot=false")
+    assert f"{NAME}: nothing is left" in gone.output
+
+
+@pytest.mark.usefixtures("microservices")
+def test_the_story_of_all_five() -> None:
+    asha = Person()
+    car = asha.lists_a_car()
+    assert [each["id"] for each in call("GET", f"/api/cars?q={CAR['model']}")["items"]] == [car["id"]]
+    quote = asha.quote(car)
+    assert asha.pays(quote)["amount"] == quote["premium"]
+    policies = wait_for(lambda: asha.ask("GET", "/api/insurance/policies")["items"])
+    assert [each["quote_id"] for each in policies] == [quote["id"]]
+    told = {"user.signed_up", "car.listed", "payment.succeeded", "policy.issued"}
+    wait_for(lambda: asha.told() >= told)
+
+
+@pytest.mark.usefixtures("microservices")
+def test_a_second_run_changes_nothing() -> None:
+    again = playbook("site.yml", *TIER)
+    assert again.recap()["changed"] == 0
+    every = playbook("site.yml", *TIER, "-e", "full=true")
+    assert every.recap()["changed"] == 0
+    assert playbook("playbooks/plan.yml", *TIER, check=False).code == 0
+    assert "Nothing to do" in playbook("site.yml", *TIER).output
+
+
+@pytest.mark.usefixtures("microservices")
+def test_nothing_leads_to_what_is_for_services_alone() -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        call("GET", "/internal/cars/1")
+    assert refused.value.code in (403, 404)
+
+
+@pytest.mark.usefixtures("microservices")
+@pytest.mark.parametrize("turn", range(1, ROUNDS + 1))
+def test_nobody_notices_a_version_nor_the_way_back(aws: Aws, tmp_path: Path, turn: int) -> None:
+    asha, before = Person(), _versions()
+    sources = _edited(tmp_path, "cars", HEALTHY, f"return {{ body: {{ status: 'ok', version, turn: {turn} }} }};")
+    with load(f"microservices/unnoticed-{turn}", path="/api/cars", token=asha.token) as seen:
+        _deploy("-e", f"containers_source={sources}")
+        now = _versions()
+        assert now["cars"].startswith("9.0.0-") and not {now[name] for name in SERVICES} & set(before.values())
+        playbook("playbooks/rollback.yml")
+        assert _versions() == before
+        wait_for(lambda: seen.so_far >= LEAST_REQUESTS, 600)
+        time.sleep(SECONDS_AFTER)
+    seen.assert_unnoticed(LEAST_REQUESTS)
+    kept = call("GET", f"/api/cars/{min(seen.acknowledged())}")
+    assert kept["model"] == "Load"
+
+
+@pytest.mark.usefixtures("microservices")
+def test_one_service_is_deployed_alone(aws: Aws) -> None:
+    before, tasks = _versions(), _tasks(aws)
+    known = aws("ecr").describe_images(repositoryName=f"{NAME}/cars")["imageDetails"]
+    [other] = [each["imageTags"][0] for each in known if each["imageTags"] != [before["cars"]]][:1]
+    _deploy("-e", "service=cars", "-e", f"release={other}")
+    assert _versions() == {**before, "cars": other}
+    changed = {name for name, found in _tasks(aws).items() if found != tasks[name]}
+    assert changed == {"cars"}
+    _deploy("-e", "service=cars")
+    assert _versions() == before
+
+
+@pytest.mark.usefixtures("microservices")
+def test_a_version_that_is_ill_does_not_stay(tmp_path: Path) -> None:
+    asha, before = Person(), _versions()
+    sources = _edited(tmp_path, "cars", HEALTHY, ILL)
+    with load("microservices/ill", path="/api/cars", token=asha.token) as seen:
+        failed = _deploy("-e", "service=cars", "-e", f"containers_source={sources}", check=False)
+        time.sleep(SECONDS_AFTER)
+    assert failed.code != 0
+    assert "cars: deployment" in failed.output and "failed" in failed.output
+    assert _versions() == before
+    assert seen.failures() == []
+    # What failed is forgotten by the next run.
+    _deploy("-e", "service=cars")
+    assert _versions() == before
+
+
+@pytest.mark.usefixtures("microservices")
+def test_what_is_away_fails_only_what_needs_it(aws: Aws) -> None:
+    """One row of the table in examples/services/README.md, whose own test has them all."""
+    asha = Person()
+    car = asha.lists_a_car()
+    ecs, scaling = aws("ecs"), aws("application-autoscaling")
+    of_payment = {
+        "ServiceNamespace": "ecs",
+        "ResourceId": f"service/{NAME}/payment",
+        "ScalableDimension": "ecs:service:DesiredCount",
+    }
+    scaling.register_scalable_target(**of_payment, MinCapacity=0)
+    ecs.update_service(cluster=NAME, service="payment", desiredCount=0)
+    try:
+        wait_for(lambda: not _tasks(aws)["payment"])
+        quote = wait_for(lambda: asha.quote(car))
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            asha.pays(quote)
+        assert refused.value.code == 503
+        assert call("GET", f"/api/cars/{car['id']}")["id"] == car["id"]
+        assert "car.listed" in wait_for(asha.told)
+    finally:
+        scaling.register_scalable_target(**of_payment, MinCapacity=2)
+        ecs.update_service(cluster=NAME, service="payment", desiredCount=2)
+    wait_for(lambda: len(_tasks(aws)["payment"]) == 2)
+    assert wait_for(lambda: _answers(lambda: asha.pays(quote)))["amount"] == quote["premium"]
+
+
+def _answers(what: Callable[[], Any]) -> Any:
+    """Return what is answered; nothing while it is an error."""
+    try:
+        return what()
+    except urllib.error.HTTPError:
+        return None
