@@ -45,8 +45,8 @@ def test_every_mistake_at_once_and_no_api_call(playbook: str) -> None:
     ("arguments", "message"),
     [
         (
-            ["-e", "tier=microservices"],
-            "tier (-e): tier 'microservices' is not built yet; built: minimal, basic, full, serverless",
+            ["-e", "tier=microservices", "-e", "service=card"],
+            "service (-e): there is no service 'card'; there are auth, cars, insurance, payment, notification",
         ),
         (
             ["-e", "tier=basic", "-e", "compute_min_size=9"],

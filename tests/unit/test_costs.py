@@ -137,6 +137,15 @@ def test_tasks_are_paid_for_by_their_size() -> None:
     assert live == pytest.approx(29.5504 + 2 * 3.24485 + 0.50)
 
 
+def test_the_microservices_tier() -> None:
+    layers = ["identity", "network", "storage", "queue", "database", "cache", "load_balancer", "firewall", "containers"]
+    lines = costs.bill(costs.tier_demands(tier("microservices", [*layers, "edge", "monitoring", "audit"])), PRICES)
+    # NAT gateway 32.85 + load balancer 16.425 + 3 addresses 10.95 + database 52.56 + 100 GB 23.00 + web ACLs 18.00 +
+    # cache 9.928 + 5 secrets 2.00 + 10 tasks 73.876 and 16.224 + private zone 0.50
+    assert costs.total(lines) == pytest.approx(256.313, abs=0.001)
+    assert costs.unpriced(lines) == []
+
+
 def test_what_has_no_price_is_named_and_not_added() -> None:
     lines = costs.bill(costs.tier_demands({**MINIMAL, "compute_instance_type": "u-24tb1.metal"}), PRICES)
     assert costs.unpriced(lines) == ["ec2 u-24tb1.metal"]

@@ -173,7 +173,7 @@ def test_a_misspelt_variable_is_named() -> None:
 
 def test_the_projects_own_tiers_are_right() -> None:
     """The data of every tier passes its own rules as far as it needs no template."""
-    tiers = ["minimal", "basic", "full", "serverless"]
+    tiers = TIERS
     assert built_tiers(ROOT, TIERS) == tiers
 
     def load(path: str) -> Any:
