@@ -87,6 +87,8 @@ def lab() -> Iterator[None]:
         return
     if run("lab", "status", check=False).code == 0:
         pytest.exit("a lab is running; the tests need one of their own: make down", returncode=1)
+    # One that was killed has left its account, which the next would go on with.
+    run("lab", "down")
     run("lab", "up")
     try:
         yield
