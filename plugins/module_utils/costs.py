@@ -173,8 +173,9 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
     demands.append(Demand("secret", owned.count("secretsmanager:secret"), "secret"))
     demands.append(Demand("alarm", owned.count("cloudwatch:alarm"), "alarm"))
     services = stack["containers"]["services"]
-    for service in services:
-        demands += _tasks(service["running"], float(service["cpu"] or 0), float(service["memory"] or 0))
+    if services:
+        sizes = [[each["running"] * float(each[name] or 0) for name in ("cpu", "memory")] for each in services]
+        demands += _tasks(1, *(sum(size) for size in zip(*sizes, strict=True)))
     demands.append(Demand("hosted zone", bool(stack["dns"]["zone_id"]) + bool(services), "hosted zone"))
     demands.append(Demand("health check", 1 if stack["dns"]["health_check_id"] else 0, "health check"))
     return demands
