@@ -229,6 +229,9 @@ def refuse(service: str, action: str, environ: dict[str, Any], start_response: S
     if assumed is None:
         return None
     region = signed.region
+    if service == "apigateway":
+        # Its permissions are named by HTTP's methods: Service Authorization Reference, "API Gateway Management V2".
+        action = str(environ["REQUEST_METHOD"])
     request = Request(service, action, region, environ)
     name = f"{PREFIXES.get(service, service)}:{RENAMED.get(service, {}).get(action, action)}"
     if name in NEVER_REFUSED:

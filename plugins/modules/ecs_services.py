@@ -281,17 +281,27 @@ class Services:
                     self.client.update_cluster(cluster=self.cluster, settings=insights)
         return str(found["clusterArn"])
 
-    def ensure_definition(self, service: Mapping[str, Any]) -> str:
-        """Have the task definition of a service; return its ARN."""
+    def find_definition(self, name: str) -> dict[str, Any] | None:
+        """Return a task definition with its tags, by its ARN or as the newest of a family; None where there is none."""
+        try:
+            found: dict[str, Any] = self.client.describe_task_definition(taskDefinition=name, include=["TAGS"])
+        except self.client.exceptions.ClientException:
+            return None
+        return found
+
+    def ensure_definition(self, service: Mapping[str, Any], in_service: str) -> str:
+        """Have the task definition of a service, of which one may be in service already; return its ARN."""
         family = f"{self.cluster}-{service['name']}"
         wanted = {"requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", **service["task_definition"]}
         digest = definition_hash(wanted)
-        try:
-            newest = self.client.describe_task_definition(taskDefinition=family, include=["TAGS"])
-        except self.client.exceptions.ClientException:
-            newest = None
-        if newest and newest["taskDefinition"]["status"] == "ACTIVE" and tags_of(newest).get(HASH_TAG) == digest:
-            return str(newest["taskDefinition"]["taskDefinitionArn"])
+        newest = self.find_definition(family)
+        candidates = [newest]
+        if newest and in_service and newest["taskDefinition"]["taskDefinitionArn"] != in_service:
+            # A deployment that failed has left its own as the newest.
+            candidates.append(self.find_definition(in_service))
+        for each in candidates:
+            if each and each["taskDefinition"]["status"] == "ACTIVE" and tags_of(each).get(HASH_TAG) == digest:
+                return str(each["taskDefinition"]["taskDefinitionArn"])
         if newest:
             self.before[family] = {key: newest["taskDefinition"].get(key) for key in wanted}
         self.after[family] = wanted
@@ -306,7 +316,7 @@ class Services:
         name, tags = service["name"], {**self.params["tags"], "Name": f"{self.cluster}-{service['name']}"}
         if found and not owned_by(tags_of(found), tags):
             self.module.fail_json(msg=foreign("ECS service", f"{self.cluster}/{name}", tags))
-        definition = self.ensure_definition(service)
+        definition = self.ensure_definition(service, found["taskDefinition"] if found else "")
         wanted = wanted_service(service, definition, tags)
         given = {key: value for key, value in wanted.items() if key != "tags"}
         if not service["target_group_arn"]:

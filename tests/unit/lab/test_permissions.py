@@ -40,7 +40,7 @@ POLICY = {
             "Action": "autoscaling:CompleteLifecycleAction",
             "Resource": f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:*:autoScalingGroupName/cars",
         },
-        {"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*"},
+        {"Effect": "Allow", "Action": ["cloudwatch:PutMetricData", "apigateway:GET"], "Resource": "*"},
         {
             "Effect": "Allow",
             "Action": ["dynamodb:PutItem", "dynamodb:ConditionCheckItem"],
@@ -149,6 +149,7 @@ ALLOWED: list[Call] = [
         QueueUrl=queue(aws, "cars-email"), Entries=[{"Id": "1", "MessageBody": "x"}]
     ),
     lambda aws: aws("cloudwatch").put_metric_data(Namespace="x", MetricData=[{"MetricName": "y", "Value": 1}]),
+    lambda aws: aws("apigatewayv2").get_apis(),
     lambda aws: aws("sts").get_caller_identity(),
 ]
 FORBIDDEN: list[tuple[str, Call]] = [
@@ -178,6 +179,7 @@ FORBIDDEN: list[tuple[str, Call]] = [
     ),
     ("AccessDeniedException", lambda aws: aws("cloudwatch").describe_alarms()),
     ("AccessDeniedException", lambda aws: aws("lambda").list_functions()),
+    ("AccessDeniedException", lambda aws: aws("apigatewayv2").create_api(Name="x", ProtocolType="HTTP")),
 ]
 
 

@@ -149,7 +149,8 @@ def test_a_failed_deployment_fails_and_says_why(services: Run, stand_ins: StandI
     )
     auth = found("auth")
     assert (auth["taskDefinition"], auth["runningCount"]) == (good, 2), "rolled back"
-    assert not services({"auth": "auth@sha256:1"}).get("failed")
+    # What it went back to is not deployed once more.
+    assert not services({"auth": "auth@sha256:1"})["changed"]
 
 
 def test_one_that_takes_too_long_fails(services: Run, stand_ins: StandIns) -> None:
