@@ -13,35 +13,37 @@ import { useLogin } from './useLogin.js';
 import { useView } from './useView.js';
 
 const VIEWS = { cars: 'Cars', policies: 'My policies', notifications: 'My notifications' };
-const REASONS = { list: 'Log in to list a car.', insure: 'Log in to insure a car.' };
+const REASONS = { list: 'To list a car, log in or sign up.', insure: 'To insure a car, log in or sign up.' };
 
 export function App() {
   const main = useRef(null);
   const view = useView(Object.keys(VIEWS), main);
   const login = useLogin();
   const [dialog, setDialog] = useState(undefined);
-  const [message, setMessage] = useState('');
+  const [message, setMessage] = useState({});
   const [fresh, setFresh] = useState(undefined);
 
   const close = () => setDialog(undefined);
   const openAccount = (mode) => setDialog({ name: 'account', mode });
+  // Only as long as the view stays: elsewhere it is yesterday's news.
+  const say = (text) => setMessage({ view, text });
   const openList = () => setDialog({ name: 'list' });
 
   function onLoggedIn() {
-    setMessage(`Welcome, ${session.login.user.name}.`);
+    say(`Welcome, ${session.login.user.name}.`);
     // What the login was for goes on by itself.
     if (dialog.name === 'account') close();
   }
 
   function onLogOut() {
-    setMessage('You are logged out.');
+    say('You are logged out.');
     // The page has forgotten the login already; if auth is away, what it knows of it expires there.
     auth.logOut().catch(() => {});
   }
 
   function onListed(car) {
     close();
-    setMessage(`Your ${nameOf(car)} is listed.`);
+    say(`Your ${nameOf(car)} is listed.`);
     // Without filters, where the newest is on top: people look for what they have just listed.
     window.history.replaceState(null, '', `${window.location.pathname}#cars`);
     window.scrollTo({ top: 0 });
@@ -79,10 +81,10 @@ export function App() {
     <>
       <Top views={VIEWS} view={view} onAccount={openAccount} onLogOut={onLogOut} />
       <div className="inner message" role="status">
-        {message && (
+        {message.view === view && (
           <p>
-            <span>{message}</span>
-            <button type="button" className="icon" aria-label="Dismiss" onClick={() => setMessage('')}>
+            <span>{message.text}</span>
+            <button type="button" className="icon" aria-label="Dismiss" onClick={() => setMessage({})}>
               ×
             </button>
           </p>

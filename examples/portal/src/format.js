@@ -21,7 +21,7 @@ export const formatDay = (time) => day.format(new Date(time));
 export const formatMoment = (time) => moment.format(new Date(time));
 
 /** "1 car", "2 cars". */
-export const count = (number, thing, things = `${thing}s`) => `${whole.format(number)} ${number === 1 ? thing : things}`;
+export const count = (number, thing) => `${whole.format(number)} ${thing}${number === 1 ? '' : 's'}`;
 
 /** A hue (degrees) that stays the same for a model, so that its picture does. */
 export function hueOf(text) {

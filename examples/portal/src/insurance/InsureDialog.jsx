@@ -13,15 +13,16 @@ export function InsureDialog({ car, onClose, onPolicies }) {
   const [paid, setPaid] = useState(undefined);
 
   function step() {
-    if (paid !== undefined) return <Outcome quote={quote} paid={paid} onPolicies={onPolicies} onClose={onClose} />;
-    if (due) return <PaymentForm due={due} onPaid={setPaid} onClose={onClose} />;
-    if (quote) return <Offer quote={quote} onDue={setDue} onBack={() => setQuote(undefined)} />;
-    return <QuoteForm car={car} onQuote={setQuote} onClose={onClose} />;
+    if (paid !== undefined) return ['Insurance of', <Outcome quote={quote} paid={paid} onPolicies={onPolicies} onClose={onClose} />];
+    if (due) return ['Payment for', <PaymentForm due={due} onPaid={setPaid} onClose={onClose} />];
+    if (quote) return ['Quote for', <Offer quote={quote} onDue={setDue} onBack={() => setQuote(undefined)} />];
+    return ['Insure', <QuoteForm car={car} onQuote={setQuote} onClose={onClose} />];
   }
 
+  const [title, content] = step();
   return (
-    <Dialog title={`Insure ${nameOf(car)}`} onClose={onClose}>
-      {step()}
+    <Dialog title={`${title} ${nameOf(car)}`} onClose={onClose}>
+      {content}
     </Dialog>
   );
 }

@@ -23,9 +23,16 @@ export function PaymentForm({ due, onPaid, onClose }) {
         <legend>Payment method</legend>
         {METHODS.map(([value, name, what], index) => (
           <label key={value}>
-            <input type="radio" name="method" value={value} defaultChecked={index === 0} />
+            <input
+              type="radio"
+              name="method"
+              value={value}
+              defaultChecked={index === 0}
+              aria-label={name}
+              aria-describedby={`${value}-what`}
+            />
             <span>
-              {name} <small>{what}</small>
+              {name} <small id={`${value}-what`}>{what}</small>
             </span>
           </label>
         ))}
