@@ -1,0 +1,4 @@
+export const COVERS = [
+  ['comprehensive', 'Comprehensive'],
+  ['third_party', 'Third party'],
+];
