@@ -76,7 +76,8 @@ def write_as_deployment(account: Account) -> None:
         s3.put_object(Bucket=bucket, Key=key, Body=b"{}")
         s3.get_object(Bucket=bucket, Key=key)
     s3.delete_object(Bucket=bucket, Key="lock.json")
-    tags = [{"Key": "vahana:layer", "Value": "release"}]
+    given = {"app": "vahanhelp", "env": "prod", "layer": "release"}
+    tags = [{"Key": f"vahana:{name}", "Value": value} for name, value in given.items()]
     ssm, name = client(account, "ssm", "deploy"), "/vahanhelp/prod/release"
     ssm.put_parameter(Name=name, Value="1", Type="String")
     ssm.get_parameter(Name=name)
