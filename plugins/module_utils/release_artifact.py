@@ -56,6 +56,7 @@ ARCHIVES = {"backend": "backend.tar.gz", "functions": "functions.zip", "frontend
 """The archives of a release, by the role of their sources."""
 SERVICES = "services"
 """The role of the services' sources, which become images and no archive; what a manifest calls their versions."""
+IMAGE_IGNORE = ".dockerignore"
 FUNCTIONS_RELEASE = "release.json"
 """What tells functions which release they are: a version of a function keeps its environment, and has no folder."""
 MANIFEST = "manifest.json"
@@ -231,15 +232,27 @@ def service_version(source: Path, service: str, services: Sequence[str]) -> str:
     for needed in (source / "Containerfile", source / service / "package.json"):
         if not needed.is_file():
             raise ReleaseError(f"{needed} is missing, which the image of {service} is built from")
-    others = set(services) - {service}
+    left_out = (set(services) - {service}) | _left_out_of_images(source)
     digest = hashlib.sha256()
     for file in list_sources(source):
-        if file.path.partition("/")[0] in others:
+        if file.path.partition("/")[0] in left_out:
             continue
         content = file.link.encode() if file.link else (source / file.path).read_bytes()
         line = json.dumps([file.path, file.executable, bool(file.link), hashlib.sha256(content).hexdigest()])
         digest.update(f"{line}\n".encode())
     return default_version(source / service, digest.hexdigest())
+
+
+def _left_out_of_images(source: Path) -> set[str]:
+    """Return the names at the top of the sources that are in no image, podman-build(1), "Files".
+
+    Its patterns can do more than names; what one of those leaves out only makes a version that nobody would need.
+    """
+    file = source / IMAGE_IGNORE
+    lines = file.read_text().splitlines() if file.is_file() else []
+    names = {name for line in lines if (name := line.strip().strip("/"))}
+    # How an image is made is in none, and makes it another.
+    return (names | {IMAGE_IGNORE}) - {"Containerfile"}
 
 
 @dataclass(frozen=True)

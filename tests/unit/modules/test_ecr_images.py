@@ -96,6 +96,11 @@ def test_another_service_keeps_its_version(images: Run, source: Path) -> None:
     (source / "cars" / "node_modules").mkdir()
     after = images(check=True)["images"]
     assert (before["auth"] == after["auth"], before["cars"] == after["cars"]) == (True, False)
+    (source / "README.md").write_text("how to start")
+    (source / ".dockerignore").write_text("# not in an image\nREADME.md\nContainerfile\n")
+    assert images(check=True)["images"] == after
+    (source / "Containerfile").write_text("FROM scratch\nUSER 1\n")
+    assert images(check=True)["images"]["auth"] != after["auth"]
     (source / "shared" / "log.js").write_text("logs")
     assert images(check=True)["images"]["auth"] != before["auth"]
 
