@@ -12,7 +12,11 @@ export class Session {
     this.#login = JSON.parse(storage.getItem(KEY)) ?? undefined;
   }
 
-  /** @returns {{accessToken: string, refreshToken: string, user: {id: string, name: string}} | undefined} the same object until it changes */
+  /**
+   * The same object until it changes.
+   *
+   * @returns {{accessToken: string, refreshToken: string, user: {id: string, name: string}} | undefined}
+   */
   get login() {
     return this.#login;
   }

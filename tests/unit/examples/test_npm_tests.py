@@ -126,8 +126,9 @@ def test_services(services: Path, postgres: dict[str, str], name: str) -> None:
     npm(services, "test", f"--workspace={name}", **postgres)
 
 
-def test_frontend(tmp_path: Path) -> None:
-    application = copy("frontend", tmp_path / "frontend")
+@pytest.mark.parametrize("name", ["frontend", "portal"])
+def test_frontend(tmp_path: Path, name: str) -> None:
+    application = copy(name, tmp_path / name)
     npm(application, "ci")
     npm(application, "test")
     npm(application, "run", "build")

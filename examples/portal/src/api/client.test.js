@@ -85,7 +85,7 @@ test('logging out forgets the login even if auth is away', async () => {
 
 test('a page instead of an answer and a lost connection become sentences; a request that was given up stays one', async () => {
   answer({ 'GET /api/cars?page=1': '<html>the front page</html>' });
-  await expect(services.cars.search({}, 1)).rejects.toThrow('The car listings are away');
+  await expect(services.cars.search({}, 1)).rejects.toThrow('The car listing service is away');
   const failing = (error) => vi.stubGlobal('fetch', () => Promise.reject(error));
   failing(new TypeError('Failed to fetch'));
   await expect(services.cars.search({}, 1)).rejects.toThrow('cannot reach');

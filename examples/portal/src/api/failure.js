@@ -16,7 +16,7 @@ const SOMETHING = 'Something went wrong on our side. Please try again in a momen
 
 const AWAY = {
   auth: 'The login service is away',
-  cars: 'The car listings are away',
+  cars: 'The car listing service is away',
   insurance: 'The insurance service is away',
   payment: 'The payment service is away',
   notification: 'The notification service is away',

@@ -21,7 +21,14 @@ export function ListCarDialog({ onClose, onListed }) {
           <Field label="Model" name="model" error={fields.model} maxLength={80} autoComplete="off" placeholder="Nexon EV" />
           <Field label="Year" name="year" error={fields.year} inputMode="numeric" placeholder="2024" />
           <Field label="Price" name="price" hint="In rupees" error={fields.price} inputMode="numeric" placeholder="14,50,000" />
-          <Field label="Mileage" name="mileage_km" hint="In kilometres" error={fields.mileage_km} inputMode="numeric" placeholder="12,000" />
+          <Field
+            label="Mileage"
+            name="mileage_km"
+            hint="In kilometres"
+            error={fields.mileage_km}
+            inputMode="numeric"
+            placeholder="12,000"
+          />
           <Field label="City" name="city" error={fields.city} maxLength={80} placeholder="Pune" />
           <Choice label="Fuel" name="fuel" error={fields.fuel} choices={FUELS} />
           <Choice label="Transmission" name="transmission" error={fields.transmission} choices={TRANSMISSIONS} />

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { readCar } from './car.js';
 
-const EMPTY = { make: '', model: '', year: '', price: '', mileage_km: '', fuel: 'petrol', transmission: 'manual', city: '', description: '' };
+const TEXTS = { make: '', model: '', year: '', price: '', mileage_km: '', city: '', description: '' };
+const EMPTY = { ...TEXTS, fuel: 'petrol', transmission: 'manual' };
 
 test('a filled form becomes a car', () => {
   const form = { ...EMPTY, make: ' Tata ', model: 'Nexon', year: '2024', price: '14,50,000', mileage_km: '12 000', city: 'Pune' };

@@ -24,7 +24,8 @@ function Policy({ policy }) {
         {labelOf(COVERS, policy.cover)}, {formatAmount(policy.premium)} for a year
       </p>
       <p className="facts">
-        {formatDay(policy.starts_at)} to {formatDay(policy.ends_at)} · insured value {formatAmount(policy.insured_value)} · number {policy.id}
+        {formatDay(policy.starts_at)} to {formatDay(policy.ends_at)} · insured value {formatAmount(policy.insured_value)} · number{' '}
+        {policy.id}
       </p>
     </li>
   );
