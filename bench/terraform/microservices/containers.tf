@@ -184,10 +184,9 @@ locals {
     { for secret in needs.secrets : upper(secret) => "${aws_secretsmanager_secret.service[secret].arn}:value::" },
   ) }
   # 503 is what a service answers that runs and cannot reach its database: others in its place would not reach it either.
-  health = { for name in keys(local.services) : name => join(" ", [
+  health = { for name in keys(local.services) : name => join("", [
     "fetch('http://127.0.0.1:${local.port}/api/${name}/health')",
-    ".then((answer) => process.exit([200, 503].includes(answer.status) ? 0 : 1),",
-    "() => process.exit(1))",
+    ".then((answer) => process.exit([200, 503].includes(answer.status) ? 0 : 1), () => process.exit(1))",
   ]) }
 }
 
