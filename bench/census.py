@@ -86,6 +86,10 @@ LISTS = (
     ),
     List("cloudtrail trail", "cloudtrail", "list_trails", "Trails"),
     List("dynamodb table", "dynamodb", "list_tables", "TableNames"),
+    List("ecs cluster", "ecs", "list_clusters", "clusterArns"),
+    List("ecs task definition", "ecs", "list_task_definitions", "taskDefinitionArns"),
+    List("servicediscovery namespace", "servicediscovery", "list_namespaces", "Namespaces"),
+    List("servicediscovery service", "servicediscovery", "list_services", "Services"),
 )
 
 MARKERS = {
@@ -113,6 +117,8 @@ def census(emulator: Emulator) -> Counter[str]:
         _functions,
         _apis,
         _schedules,
+        _containers,
+        _images,
     ):
         for kind in part(emulator):
             found[kind] += 1
@@ -242,8 +248,11 @@ def _balancers(emulator: Emulator) -> Iterator[str]:
     elbv2 = emulator.client("elbv2")
     for balancer in items(elbv2, "describe_load_balancers", "LoadBalancers"):
         yield "elbv2 load balancer"
-        for _ in items(elbv2, "describe_listeners", "Listeners", LoadBalancerArn=balancer["LoadBalancerArn"]):
+        for listener in items(elbv2, "describe_listeners", "Listeners", LoadBalancerArn=balancer["LoadBalancerArn"]):
             yield "elbv2 listener"
+            for rule in items(elbv2, "describe_rules", "Rules", ListenerArn=listener["ListenerArn"]):
+                if not rule["IsDefault"]:
+                    yield "elbv2 rule"
 
 
 def _firewall(emulator: Emulator) -> Iterator[str]:
@@ -306,3 +315,31 @@ def _schedules(emulator: Emulator) -> Iterator[str]:
         yield "events rule"
         for _ in items(client, "list_targets_by_rule", "Targets", Rule=rule["Name"]):
             yield "events target"
+
+
+def _containers(emulator: Emulator) -> Iterator[str]:
+    ecs = emulator.client("ecs")
+    for cluster in items(ecs, "list_clusters", "clusterArns"):
+        for _ in items(ecs, "list_services", "serviceArns", cluster=cluster):
+            yield "ecs service"
+        for _ in items(ecs, "list_tasks", "taskArns", cluster=cluster):
+            yield "ecs task"
+    scaling = emulator.client("application-autoscaling")
+    for _ in items(scaling, "describe_scalable_targets", "ScalableTargets", ServiceNamespace="ecs"):
+        yield "applicationautoscaling target"
+    for _ in items(scaling, "describe_scaling_policies", "ScalingPolicies", ServiceNamespace="ecs"):
+        yield "applicationautoscaling policy"
+
+
+def _images(emulator: Emulator) -> Iterator[str]:
+    ecr = emulator.client("ecr")
+    for repository in items(ecr, "describe_repositories", "repositories"):
+        yield "ecr repository"
+        name = repository["repositoryName"]
+        for _ in items(ecr, "list_images", "imageIds", repositoryName=name):
+            yield "ecr image"
+        try:
+            ecr.get_lifecycle_policy(repositoryName=name)
+        except ecr.exceptions.LifecyclePolicyNotFoundException:
+            continue
+        yield "ecr lifecycle policy"

@@ -110,6 +110,15 @@ class Emulator:
         parameter = self.client("ssm").get_parameter(Name="/vahanhelp/prod/release")
         return str(parameter["Parameter"]["Value"])
 
+    def service_versions(self) -> dict[str, str]:
+        """Versions of the images of services, by service."""
+        ecr = self.client("ecr")
+        repositories = [each["repositoryName"] for each in ecr.describe_repositories()["repositories"]]
+        return {
+            name.rpartition("/")[2]: str(ecr.list_images(repositoryName=name)["imageIds"][0]["imageTag"])
+            for name in repositories
+        }
+
     def image(self) -> Image | None:
         """The newest image of the account's own."""
         found = self.client("ec2").describe_images(Owners=["self"])["Images"]

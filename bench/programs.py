@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,8 @@ PROVIDER = "registry.terraform.io/hashicorp/aws"
 
 NO_HOSTS = ("-e", "ansible_host=127.0.0.1", "-e", "ansible_port=1")
 """Instances have addresses here and no hosts: what would be sent there by mistake stays on this machine."""
+SERVICES = ROOT / "tests/plan/services"
+"""Sources of services whose images are built in a second: no task runs here."""
 
 CLI_CONFIG = """\
 provider_installation {{
@@ -104,7 +107,14 @@ class Ansible:
 
     def _play(self, emulator: Emulator, playbooks: list[str], *options: str) -> Measurement:
         command = ["ansible-playbook", "-i", "inventories/lab", *playbooks]
-        command += ["-e", f"ssh_private_key_file={self._key}", *NO_HOSTS, *options]
+        command += [
+            "-e",
+            f"ssh_private_key_file={self._key}",
+            "-e",
+            f"containers_source={SERVICES}",
+            *NO_HOSTS,
+            *options,
+        ]
         return measure(command, emulator, ROOT, {"ANSIBLE_NOCOLOR": "1"})
 
     def converge(self, emulator: Emulator, *, baked: bool = True) -> Measurement:
@@ -135,8 +145,15 @@ class Ansible:
 class Terraform:
     """The same resources in bench/terraform."""
 
-    def __init__(self, tier: str, work: Path, provider_folder: Path | None, public_key: str, release: Path) -> None:
-        """Prepare a working folder: what `terraform init` does is done once and not measured."""
+    def __init__(self, tier: str, work: Path, provider_folder: Path | None, variables: Mapping[str, str]) -> None:
+        """Prepare a working folder: what `terraform init` does is done once and not measured.
+
+        Args:
+            tier: the stack.
+            work: a folder for it and its state.
+            provider_folder: see `terraform_missing`.
+            variables: what an earlier run of the playbooks made, by the names of the stacks' variables.
+        """
         self._folder = work / f"terraform-{tier}"
         shutil.copytree(ROOT / "bench/terraform" / tier, self._folder)
         # Where the stacks look for them: ../modules.
@@ -144,11 +161,11 @@ class Terraform:
         self._environment = {
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
-            "TF_VAR_public_key": public_key,
-            "TF_VAR_release_folder": str(release),
+            **{f"TF_VAR_{name}": value for name, value in variables.items()},
             "TF_VAR_page_function_file": str(ROOT / "roles/edge/files/spa.js"),
             "TF_VAR_table_file": str(ROOT / "examples/functions/table.json"),
             "TF_VAR_worker_archive": str(work / "worker.zip"),
+            "TF_VAR_services_folder": str(SERVICES),
         }
         pack(ROOT / "examples/worker", work / "worker.zip")
         if provider_folder is None:

@@ -54,6 +54,16 @@ WAITS: Mapping[str, Mapping[str, Wait]] = {
         "targets": Wait("target healthy", ("instances' boot", "load balancer")),
     },
     "serverless": {"distribution": Wait("distribution deploy")},
+    "microservices": {
+        "database": Wait("database create"),
+        "cache": Wait("cache create"),
+        "load balancer": Wait("load balancer create"),
+        "distribution": Wait("distribution deploy"),
+        "NAT gateway": Wait("NAT gateway create"),
+        # They are told where database and cache are, and pull their images from private subnets.
+        "tasks": Wait("task start", ("database", "cache", "NAT gateway")),
+        "targets": Wait("target healthy", ("tasks", "load balancer")),
+    },
 }
 
 

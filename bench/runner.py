@@ -15,7 +15,7 @@ from bench.census import census, differences
 from bench.emulator import ROOT, Emulator, Image
 from bench.programs import Ansible, Measurement, ProgramError, Terraform, terraform_missing
 
-TIERS = ("minimal", "basic", "full", "serverless")
+TIERS = ("minimal", "basic", "full", "serverless", "microservices")
 PLAYBOOKS = ["playbooks/provision.yml", "playbooks/record.yml"]
 AGAIN = ["site.yml"]
 STEPS = ("converge", "no-op", "plan", "destroy")
@@ -123,10 +123,15 @@ def _tier(
     _say(f"{tier}: a first run, not measured, that builds the release and the image's name")
     with Emulator() as emulator:
         ansible.converge(emulator, baked=False)
-        image, release = emulator.image(), emulator.release()
+        image = emulator.image()
+        variables = {
+            "public_key": ansible.public_key(),
+            "release_folder": str(ROOT / "dist" / emulator.release()),
+            "service_versions": json.dumps(emulator.service_versions()),
+        }
     terraform = None
     if with_terraform:
-        terraform = Terraform(tier, work, provider_folder, ansible.public_key(), ROOT / "dist" / release)
+        terraform = Terraform(tier, work, provider_folder, variables)
         with Emulator() as emulator:
             terraform.init(emulator)
     programs: dict[str, Ansible | Terraform] = {"ansible": ansible}

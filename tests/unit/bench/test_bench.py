@@ -11,7 +11,7 @@ import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -180,6 +180,62 @@ def furnish_serverless(emulator: Emulator) -> None:
     )
 
 
+def furnish_microservices(emulator: Emulator) -> None:
+    """Make one of each kind that is in the tier microservices only, and a second repository without a policy."""
+    ec2 = emulator.client("ec2")
+    subnets = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][:2]
+    elbv2 = emulator.client("elbv2")
+    balancer = elbv2.create_load_balancer(Name="a", Subnets=[each["SubnetId"] for each in subnets])["LoadBalancers"][0]
+    answer = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]
+    listener = elbv2.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=answer
+    )["Listeners"][0]["ListenerArn"]
+    paths = [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/a"]}}]
+    elbv2.create_rule(ListenerArn=listener, Priority=1, Conditions=paths, Actions=answer)
+    ecr = emulator.client("ecr")
+    for name in ("a/b", "a/c"):
+        ecr.create_repository(repositoryName=name)
+    policy = {"rulePriority": 1, "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1}}
+    text = json.dumps({"rules": [{**policy, "action": {"type": "expire"}}]})
+    ecr.put_lifecycle_policy(repositoryName="a/b", lifecyclePolicyText=text)
+    names = emulator.client("servicediscovery")
+    operation = names.create_private_dns_namespace(Name="a.internal", Vpc=subnets[0]["VpcId"])["OperationId"]
+    namespace = names.get_operation(OperationId=operation)["Operation"]["Targets"]["NAMESPACE"]
+    records = [{"Type": "A", "TTL": 10}]
+    names.create_service(Name="a", NamespaceId=namespace, DnsConfig={"DnsRecords": records})
+    ecs = emulator.client("ecs")
+    ecs.create_cluster(clusterName="a")
+    ecs.register_task_definition(
+        family="a",
+        requiresCompatibilities=["FARGATE"],
+        networkMode="awsvpc",
+        cpu="256",
+        memory="512",
+        containerDefinitions=[{"name": "a", "image": "a"}],
+    )
+    network = {"awsvpcConfiguration": {"subnets": [subnets[0]["SubnetId"]]}}
+    ecs.create_service(
+        cluster="a",
+        serviceName="a",
+        taskDefinition="a",
+        desiredCount=0,
+        launchType="FARGATE",
+        networkConfiguration=network,
+    )
+    scaling = emulator.client("application-autoscaling")
+    scaled = {"ServiceNamespace": "ecs", "ResourceId": "service/a/a", "ScalableDimension": "ecs:service:DesiredCount"}
+    scaling.register_scalable_target(**scaled, MinCapacity=0, MaxCapacity=1)
+    scaling.put_scaling_policy(
+        **scaled,
+        PolicyName="cpu",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={
+            "TargetValue": 60.0,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"},
+        },
+    )
+
+
 def test_an_emulator_is_measured_and_counted(tmp_path: Path) -> None:
     image = Image("trial-0123456789ab", {"vahana:image": "0123456789ab"})
     with Emulator() as emulator:
@@ -233,6 +289,24 @@ def test_an_emulator_is_measured_and_counted(tmp_path: Path) -> None:
             "events rule": 1,
             "events target": 1,
         }
+        before = census(emulator)
+        furnish_microservices(emulator)
+        assert census(emulator) - before == {
+            "elbv2 load balancer": 1,
+            "elbv2 listener": 1,
+            "elbv2 rule": 1,
+            "ecr repository": 2,
+            "ecr lifecycle policy": 1,
+            "servicediscovery namespace": 1,
+            "servicediscovery service": 1,
+            # That of the namespace.
+            "route53 zone": 1,
+            "ecs cluster": 1,
+            "ecs task definition": 1,
+            "ecs service": 1,
+            "applicationautoscaling target": 1,
+            "applicationautoscaling policy": 1,
+        }
         with pytest.raises(programs.ProgramError, match="exit code 3"):
             programs.measure([sys.executable, "-c", "raise SystemExit(3)"], emulator, tmp_path, {})
 
@@ -245,6 +319,8 @@ def test_the_longest_chain_of_waits() -> None:
         ("targets", TIMES["target healthy"].seconds),
     ]
     assert [name for name, _ in realistic.longest_chain(realistic.WAITS["full"])] == ["database", "read replica"]
+    found = realistic.longest_chain(realistic.WAITS["microservices"])
+    assert [name for name, _ in found] == ["database", "tasks", "targets"]
     waits = {
         "a": realistic.Wait("instance boot"),
         "b": realistic.Wait("instance start"),
@@ -293,13 +369,34 @@ def test_a_stack_finds_its_modules(tmp_path: Path) -> None:
     for tier in runner.TIERS:
         work = tmp_path / tier
         work.mkdir()
-        programs.Terraform(tier, work, tmp_path, "", tmp_path)
+        programs.Terraform(tier, work, tmp_path, {})
         stack = work / f"terraform-{tier}"
         texts = [path.read_text() for path in stack.glob("*.tf")]
         found[tier] = [source for text in texts for source in re.findall(r'source +=\s*"(\.[^"]+)"', text)]
         assert all((stack / source / "main.tf").is_file() for source in found[tier])
-    assert found["full"]
-    assert found["serverless"]
+    assert all(found[tier] for tier in ("full", "serverless", "microservices"))
+
+
+def test_a_stack_is_told_what_it_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, str] = {}
+
+    def note(command: list[str], emulator: Emulator, cwd: Path, environment: dict[str, str]) -> None:
+        told.update(environment)
+
+    monkeypatch.setattr(programs, "measure", note)
+    variables = {"public_key": "ssh-ed25519 a", "release_folder": "/dist/1.0.0", "service_versions": '{"a": "1"}'}
+    for tier in runner.TIERS:
+        work = tmp_path / tier
+        work.mkdir()
+        terraform = programs.Terraform(tier, work, tmp_path, variables)
+        told.clear()
+        terraform.plan(cast(Emulator, None))
+        text = (ROOT / "bench/terraform" / tier / "variables.tf").read_text()
+        # Each is a block; those with a default need nobody to say them.
+        blocks = [block for block in text.split("variable ") if block and "default" not in block]
+        asked = {"TF_VAR_" + block.partition('"')[2].partition('"')[0] for block in blocks}
+        assert asked <= told.keys()
+    assert told["TF_VAR_service_versions"] == '{"a": "1"}'
 
 
 def test_a_realistic_result_says_what_it_could_not_be_faster_than(tmp_path: Path) -> None:

@@ -644,3 +644,24 @@ def test_a_restored_database_is_as_it_is_told_to_be(lab_account: None) -> None:
         DBSnapshotIdentifier="s", DBInstanceIdentifier="like", DeletionProtection=True, MultiAZ=True
     )["DBInstance"]
     assert (like["DeletionProtection"], like["MultiAZ"]) == (True, True)
+
+
+def test_what_can_be_scaled_has_tags(lab_account: None) -> None:
+    scaling = client("application-autoscaling")
+    what = {
+        "ServiceNamespace": "dynamodb",
+        "ResourceId": "table/trial",
+        "ScalableDimension": "dynamodb:table:ReadCapacityUnits",
+    }
+    arn = scaling.register_scalable_target(**what, MinCapacity=1, MaxCapacity=2, Tags={"a": "1", "b": "2"})[
+        "ScalableTargetARN"
+    ]
+    # One that is there keeps its own.
+    scaling.register_scalable_target(**what, MaxCapacity=3, Tags={"a": "9"})
+    assert scaling.list_tags_for_resource(ResourceARN=arn)["Tags"] == {"a": "1", "b": "2"}
+    scaling.tag_resource(ResourceARN=arn, Tags={"c": "3"})
+    scaling.untag_resource(ResourceARN=arn, TagKeys=["a"])
+    assert scaling.list_tags_for_resource(ResourceARN=arn)["Tags"] == {"b": "2", "c": "3"}
+    with pytest.raises(ClientError) as caught:
+        scaling.list_tags_for_resource(ResourceARN=f"{arn}x")
+    assert code(caught) == "ResourceNotFoundException"
