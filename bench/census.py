@@ -86,7 +86,6 @@ LISTS = (
     ),
     List("cloudtrail trail", "cloudtrail", "list_trails", "Trails"),
     List("dynamodb table", "dynamodb", "list_tables", "TableNames"),
-    List("ecs cluster", "ecs", "list_clusters", "clusterArns"),
     List("ecs task definition", "ecs", "list_task_definitions", "taskDefinitionArns"),
     List("servicediscovery namespace", "servicediscovery", "list_namespaces", "Namespaces"),
     List("servicediscovery service", "servicediscovery", "list_services", "Services"),
@@ -320,6 +319,10 @@ def _schedules(emulator: Emulator) -> Iterator[str]:
 def _containers(emulator: Emulator) -> Iterator[str]:
     ecs = emulator.client("ecs")
     for cluster in items(ecs, "list_clusters", "clusterArns"):
+        # One that was deleted is shown for a while.
+        if ecs.describe_clusters(clusters=[cluster])["clusters"][0]["status"] != "ACTIVE":
+            continue
+        yield "ecs cluster"
         for _ in items(ecs, "list_services", "serviceArns", cluster=cluster):
             yield "ecs service"
         for _ in items(ecs, "list_tasks", "taskArns", cluster=cluster):

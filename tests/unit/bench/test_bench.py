@@ -184,6 +184,8 @@ def furnish_microservices(emulator: Emulator) -> None:
     """Make one of each kind that is in the tier microservices only, and a second repository without a policy."""
     ec2 = emulator.client("ec2")
     subnets = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][:2]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=subnets[0]["VpcId"])
     elbv2 = emulator.client("elbv2")
     balancer = elbv2.create_load_balancer(Name="a", Subnets=[each["SubnetId"] for each in subnets])["LoadBalancers"][0]
     answer = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]
@@ -204,13 +206,16 @@ def furnish_microservices(emulator: Emulator) -> None:
     records = [{"Type": "A", "TTL": 10}]
     names.create_service(Name="a", NamespaceId=namespace, DnsConfig={"DnsRecords": records})
     ecs = emulator.client("ecs")
-    ecs.create_cluster(clusterName="a")
+    for name in ("a", "deleted"):
+        ecs.create_cluster(clusterName=name)
+    ecs.delete_cluster(cluster="deleted")
     ecs.register_task_definition(
         family="a",
         requiresCompatibilities=["FARGATE"],
         networkMode="awsvpc",
         cpu="256",
         memory="512",
+        executionRoleArn="arn:aws:iam::123456789012:role/a",
         containerDefinitions=[{"name": "a", "image": "a"}],
     )
     network = {"awsvpcConfiguration": {"subnets": [subnets[0]["SubnetId"]]}}
