@@ -264,9 +264,9 @@ def images(repository: str) -> list[str]:
 
 
 def images_below(prefix: str) -> set[str]:
-    """Ids of the images with a name that begins so, such as all of one registry."""
+    """Names of images that begin so, such as all of one registry: an image has as many as versions are the same."""
     rows = json.loads(podman("images", "--format", "json").stdout or "[]")
-    return {row["Id"] for row in rows if any(name.startswith(prefix) for name in row.get("Names") or [])}
+    return {name for row in rows for name in row.get("Names") or [] if name.startswith(prefix)}
 
 
 def image_rm(image: str) -> bool:

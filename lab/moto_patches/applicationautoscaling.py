@@ -12,7 +12,7 @@ from moto.core.exceptions import JsonRESTError
 _register = ApplicationAutoScalingResponse.register_scalable_target
 
 
-class UnknownResourceError(JsonRESTError):
+class UnknownResourceError(JsonRESTError):  # type: ignore[misc]
     """There is no scalable target of an ARN."""
 
     code = HTTPStatus.BAD_REQUEST

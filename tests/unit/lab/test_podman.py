@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -43,3 +44,14 @@ def test_one_that_never_ends_is_a_fault(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(podman.PodmanError, match="could not be stopped"):
         podman.rm("x")
     assert len(notes.read_text().splitlines()) == podman.RM_ATTEMPTS
+
+
+def test_an_image_with_two_names_goes_by_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = put(tmp_path, 1, monkeypatch)
+    names = ["127.0.0.1:4566/us-east-1/cars/auth:1", "127.0.0.1:4566/us-east-1/cars/auth:2", "localhost/other:1"]
+    listed = json.dumps([{"Id": "a", "Names": names}, {"Id": "b", "Names": None}])
+    program = tmp_path / "podman"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {notes}\n[ "$1" = images ] && echo \'{listed}\'\nexit 0\n')
+    for name in podman.images_below("127.0.0.1:4566/"):
+        assert podman.image_rm(name)
+    assert sorted(notes.read_text().splitlines())[:2] == [f"image rm --ignore {name}" for name in names[:2]]
