@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from typing import Any
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.core.exceptions import JsonRESTError
 
 _register = ApplicationAutoScalingResponse.register_scalable_target
-
-
-class UnknownResourceError(JsonRESTError):  # type: ignore[misc]
-    """There is no scalable target of an ARN."""
-
-    code = HTTPStatus.BAD_REQUEST
-
-    def __init__(self, arn: str) -> None:
-        super().__init__("ResourceNotFoundException", f"No scalable target found for ARN: {arn}")
 
 
 def _targets(self: Any) -> dict[str, Any]:
@@ -31,7 +21,7 @@ def _tags(self: Any) -> dict[str, str]:
     arn = self._get_param("ResourceARN")
     target = _targets(self).get(arn)
     if target is None:
-        raise UnknownResourceError(arn)
+        raise JsonRESTError("ResourceNotFoundException", f"No scalable target found for ARN: {arn}")
     tags: dict[str, str] = target.__dict__.setdefault("tags", {})
     return tags
 

@@ -39,10 +39,20 @@ locals {
   port = 3000
   # What each needs: queues that it sends to and takes from, services that it asks, secrets of its own, the cache.
   services = { for name, needs in {
-    auth         = { sends = ["notification"], secrets = ["token_keys"] }
-    cars         = { sends = ["notification"], asks = ["auth"], cache = true }
-    insurance    = { sends = ["payment", "notification"], takes = ["insurance"], asks = ["auth", "cars", "payment"], secrets = ["service_secret"] }
-    payment      = { sends = ["insurance", "notification"], takes = ["payment"], asks = ["auth"], secrets = ["service_secret", "webhook_secret"] }
+    auth = { sends = ["notification"], secrets = ["token_keys"] }
+    cars = { sends = ["notification"], asks = ["auth"], cache = true }
+    insurance = {
+      sends   = ["payment", "notification"]
+      takes   = ["insurance"]
+      asks    = ["auth", "cars", "payment"]
+      secrets = ["service_secret"]
+    }
+    payment = {
+      sends   = ["insurance", "notification"]
+      takes   = ["payment"]
+      asks    = ["auth"]
+      secrets = ["service_secret", "webhook_secret"]
+    }
     notification = { takes = ["notification"], asks = ["auth"] }
   } : name => merge({ sends = [], takes = [], asks = [], secrets = [], cache = false }, needs) }
 }
