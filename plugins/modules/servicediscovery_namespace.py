@@ -157,7 +157,7 @@ class Namespaces:
         if found is None:
             if not self.note(name, None, {"vpc": self.params["vpc_id"], "tags": own_tags}):
                 for each in self.params["services"]:
-                    self.note(f"{each}.{name}", None, {"ttl": self.params["ttl"], "tags": own_tags})
+                    self.note(f"{each}.{name}", None, self.wanted_service(f"{each}.{name}"))
                 return "", {}
             operation = self.client.create_private_dns_namespace(
                 Name=name, Vpc=self.params["vpc_id"], Tags=ansible_dict_to_boto3_tag_list(own_tags)
@@ -170,14 +170,18 @@ class Namespaces:
             self.bring_tags(name, found["Arn"], found["tags"], own_tags)
         return namespace_id, self.ensure_services(namespace_id)
 
+    def wanted_service(self, full: str) -> dict[str, Any]:
+        """Return what a service of a full name should be."""
+        return {"ttl": self.params["ttl"], "tags": {**self.params["tags"], "Name": full}}
+
     def ensure_services(self, namespace_id: str) -> dict[str, str]:
         """Have the services that are listed, and no others."""
-        wanted = {"ttl": self.params["ttl"], "tags": {**self.params["tags"], "Name": self.params["name"]}}
         existing = find_services(self.client, namespace_id)
         arns = {}
-        records = {"DnsRecords": [{"Type": "A", "TTL": wanted["ttl"]}]}
+        records = {"DnsRecords": [{"Type": "A", "TTL": self.params["ttl"]}]}
         for name in self.params["services"]:
             full, found = f"{name}.{self.params['name']}", existing.get(name)
+            wanted = self.wanted_service(full)
             if found is None:
                 if self.note(full, None, wanted):
                     made = self.client.create_service(

@@ -26,7 +26,7 @@ resource "aws_elasticache_replication_group" "this" {
   transit_encryption_enabled = true
   at_rest_encryption_enabled = true
   auth_token                 = jsondecode(data.aws_secretsmanager_secret_version.cache.secret_string).password
-  snapshot_retention_limit   = 0
+  snapshot_retention_limit   = 1
   auto_minor_version_upgrade = true
   apply_immediately          = true
   tags                       = local.layer.cache

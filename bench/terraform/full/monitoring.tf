@@ -40,7 +40,7 @@ locals {
       missing     = "notBreaching"
     }
     backend-latency = {
-      description = "One answer in twenty takes a second or more. Look for slow queries, then at the group's and the database's CPU."
+      description = "One answer in twenty takes a second or more. Look for slow queries, then at the CPU of what answers and of the database."
       metric      = "TargetResponseTime"
       dimensions  = local.balancer_dimension
       percentile  = "p95"
@@ -84,10 +84,10 @@ locals {
       threshold   = 150
     }
     replica-lag-replica = {
-      description = "The read replica is half a minute behind. Look for long transactions, or raise its class."
+      description = "The read replica is ten minutes behind. Look for long transactions, or raise its class."
       metric      = "ReplicaLag"
       dimensions  = { DBInstanceIdentifier = aws_db_instance.replica.identifier }
-      threshold   = 30
+      threshold   = 600
     }
   }
   cache_alarms = {

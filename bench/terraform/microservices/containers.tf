@@ -153,7 +153,7 @@ resource "aws_service_discovery_service" "this" {
   health_check_custom_config {
     failure_threshold = 1
   }
-  tags = merge(local.layer.containers, { Name = aws_service_discovery_private_dns_namespace.this.name })
+  tags = merge(local.layer.containers, { Name = "${each.key}.${aws_service_discovery_private_dns_namespace.this.name}" })
 }
 
 # Services

@@ -32,7 +32,7 @@ locals {
       missing     = "notBreaching"
     }
     backend-latency = {
-      description = "One answer in twenty takes a second or more. Look for slow queries, then at the group's and the database's CPU."
+      description = "One answer in twenty takes a second or more. Look for slow queries, then at the CPU of what answers and of the database."
       metric      = "TargetResponseTime"
       dimensions  = local.balancer_dimension
       percentile  = "p95"
