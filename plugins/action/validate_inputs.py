@@ -76,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         problems += map(str, check_hooks(hooks, ROOT, known.where("hooks_directory"), load))
         if arguments["need_tier"] and not tier:
             name = f"{values.get('app_name')}-{values.get('deploy_env')}"
-            choice = " or ".join(f"-e tier={built}" for built in known.built)
+            choice = " or ".join(f"-e tier={each}" for each in known.tiers)
             missing = f"not given, and nothing is deployed as {name} in {values.get('aws_region')}"
             problems.append(str(Problem("tier", "-e", missing, f"choose one: {choice}")))
         return {"changed": False, "failed": bool(problems), "problems": problems, "msg": "\n".join(problems)}

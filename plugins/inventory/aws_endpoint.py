@@ -22,7 +22,7 @@ from ansible.utils.vars import load_extra_vars
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.hooks import check_hooks
 from plugins.module_utils.inputs import CHECKED, check_inputs
-from plugins.module_utils.project import ROOT, built_tiers, knowledge, read_variables, verb_of
+from plugins.module_utils.project import ROOT, knowledge, read_variables, verb_of
 from plugins.module_utils.verb_inputs import VERB_INPUTS, check_verb
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
 
         tiers = read_variables(ROOT, "", load)[0]["tier_names"]
         tier = str(extra.get("tier", ""))
-        values, sources = read_variables(ROOT, tier if tier in built_tiers(ROOT, tiers) else "", load)
+        values, sources = read_variables(ROOT, tier if tier in tiers else "", load)
         templar = Templar(loader=loader, variables={**values, **extra})
         known: dict[str, Any] = {}
         for name in (*CHECKED, *VERB_INPUTS, "hooks_directory"):

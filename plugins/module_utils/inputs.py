@@ -73,7 +73,6 @@ class Knowledge:
     """What the project knows about its own variables.
 
     :param tiers: every tier by name, in the order people should see them.
-    :param built: the tiers that have data (``group_vars/tier_<name>.yml``).
     :param regions: AWS regions by id.
     :param variables: every variable that the project reads.
     :param sources: file that sets a variable, by the variable's name.
@@ -82,7 +81,6 @@ class Knowledge:
     """
 
     tiers: Sequence[str]
-    built: Sequence[str]
     regions: Collection[str]
     variables: Collection[str] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -147,9 +145,6 @@ def _tier(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if tier not in known.tiers:
         mend = suggestion(tier, known.tiers) + f"one of {', '.join(known.tiers)}"
         yield Problem("tier", known.where("tier"), f"unknown tier '{tier}'", mend)
-    elif tier not in known.built:
-        built = ", ".join(known.built)
-        yield Problem("tier", known.where("tier"), f"tier '{tier}' is not built yet", f"built: {built}")
 
 
 def _region(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:

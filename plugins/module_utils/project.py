@@ -23,11 +23,6 @@ def variable_files(root: Path, tier: str = "") -> Iterator[Path]:
         yield tier_file
 
 
-def built_tiers(root: Path, tiers: Collection[str]) -> list[str]:
-    """Return those of ``tiers`` that have data, in the same order."""
-    return [tier for tier in tiers if (root / "group_vars" / f"tier_{tier}.yml").is_file()]
-
-
 def read_variables(root: Path, tier: str, load: Callable[[str], Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Read the variables of ``tier`` and the file that sets each.
 
@@ -89,7 +84,6 @@ def knowledge(
     variables = known_variables(root) if given else frozenset[str]()
     return Knowledge(
         tiers=list(tiers),
-        built=built_tiers(root, tiers),
         regions=region_names(),
         variables=variables,
         sources=sources,

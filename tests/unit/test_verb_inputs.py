@@ -7,7 +7,7 @@ import pytest
 from plugins.module_utils.inputs import Knowledge
 from plugins.module_utils.verb_inputs import check_verb
 
-KNOWN = Knowledge(tiers=["minimal"], built=["minimal"], regions=["us-east-1"], given=["since"])
+KNOWN = Knowledge(tiers=["minimal"], regions=["us-east-1"], given=["since"])
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_a_single_instance_is_not_replaced() -> None:
 
 
 def test_a_rollback_does_not_take_the_variable_of_a_deployment() -> None:
-    known = Knowledge(tiers=[], built=[], regions=[], given=["release"], verb="rollback")
+    known = Knowledge(tiers=[], regions=[], given=["release"], verb="rollback")
     assert list(map(str, check_verb({"release": "1"}, known))) == [
         "release (-e): rollback finds the release itself; to name one write -e to=<release>"
     ]
 
 
 def problems(verb: str, given: tuple[str, ...] = (), **values: object) -> list[str]:
-    known = Knowledge(tiers=[], built=[], regions=[], given=given, verb=verb)
+    known = Knowledge(tiers=[], regions=[], given=given, verb=verb)
     return list(map(str, check_verb(values, known)))
 
 
@@ -121,13 +121,13 @@ def test_exec_and_logs() -> None:
 
 
 def test_what_build_alone_takes() -> None:
-    deploy = Knowledge(tiers=[], built=[], regions=[], given=["build_tests", "ref"], verb="deploy")
+    deploy = Knowledge(tiers=[], regions=[], given=["build_tests", "ref"], verb="deploy")
     assert [problem.mend for problem in check_verb({"ref": "v1", "build_tests": "no"}, deploy)] == [
         "build it with build.yml, then name the release with -e release=…",
         "build it with build.yml -e ref=…, then name the release with -e release=…",
     ]
-    build = Knowledge(tiers=[], built=[], regions=[], given=["build_tests", "ref"], verb="build")
+    build = Knowledge(tiers=[], regions=[], given=["build_tests", "ref"], verb="build")
     assert list(check_verb({"ref": "../my shop", "build_tests": "no"}, build)) == []
-    named = Knowledge(tiers=[], built=[], regions=[], given=["release"], verb="build")
+    named = Knowledge(tiers=[], regions=[], given=["release"], verb="build")
     [problem] = check_verb({"release": "1"}, named)
     assert problem.what == "build names the release after its sources"
