@@ -97,18 +97,24 @@ export class Fleet {
 
   async start(name) {
     const child = this.#spawn(name, 'main.js');
-    this.#processes.set(name, child);
-    const gone = once(child, 'close').then(() => 'gone');
+    // It may end by itself long before it is ended.
+    const closed = once(child, 'close');
+    this.#processes.set(name, { child, closed });
+    const gone = closed.then(() => 'gone');
     if ((await Promise.race([once(child, 'logged listening'), gone])) === 'gone') {
       throw new Error(`${name} did not start: ${JSON.stringify(this.logs[name].at(-1))}`);
     }
   }
 
+  /** @returns {number} the process id of a service */
+  pid(name) {
+    return this.#processes.get(name).child.pid;
+  }
+
   /** @returns {Promise<number | null>} the exit code; null when a signal ended it */
   async end(name, signal = 'SIGTERM') {
-    const child = this.#processes.get(name);
+    const { child, closed } = this.#processes.get(name);
     this.#processes.delete(name);
-    const closed = once(child, 'close');
     child.kill(signal);
     return (await closed)[0];
   }

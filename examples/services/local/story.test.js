@@ -7,6 +7,7 @@ import { Fleet, NAMES } from './fleet.js';
 // A deadline of a minute for what takes a second: the machine may be busy.
 const PATIENCE_MS = 120_000;
 const PASSWORD = 'correct horse battery';
+const QUEUES_GIVEN = process.env.AWS_ENDPOINT_URL;
 let fleet;
 
 before(async () => {
@@ -200,4 +201,22 @@ test('each ends in order when it is told to, and has logged no secret', async ()
     assert.ok(!logs.includes(secret), `${name} is in a log`);
   }
   for (const name of NAMES) assert.equal(fleet.logs[name].at(-1).message, 'stopped');
+});
+
+test('one that has died by itself does not keep the others from being ended', async () => {
+  // Those of the first fleet are gone with it.
+  if (!QUEUES_GIVEN) delete process.env.AWS_ENDPOINT_URL;
+  fleet = await Fleet.start({ env: { PASSWORD_COST: '10' } });
+  const pid = fleet.pid('notification');
+  process.kill(pid, 'SIGKILL');
+  await until(() => {
+    try {
+      return !process.kill(pid, 0);
+    } catch {
+      return true;
+    }
+  });
+  const { notification, ...others } = await fleet.stop();
+  assert.equal(notification, null);
+  assert.deepEqual(Object.values(others), [0, 0, 0, 0]);
 });
