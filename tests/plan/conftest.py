@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils.convergence import Document
+from plugins.module_utils.discovery import Environment, connect, observe
 from tests.account import ROOT, LocalAccount
 
 RUN_SECONDS = 600
@@ -92,6 +94,23 @@ class Account(LocalAccount):
             output, _nothing = process.communicate(timeout=RUN_SECONDS)
         lines = noted.read_text().splitlines() if noted.exists() else []
         return Run(process.returncode, output, [json.loads(line) for line in lines], self.calls())
+
+
+def documents() -> dict[str, Document]:
+    """Read the live state as a run does that may end early; of the account that is ``asked``."""
+    return observe(connect(Environment("vahanhelp", "prod", "us-east-1"))).documents
+
+
+@pytest.fixture
+def asked(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask the account, as the inventory's guard makes Ansible do."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": account.url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "0-no-secret-0",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

@@ -398,6 +398,71 @@ def stop_schedule(account: Account) -> None:
     account.client("events").disable_rule(Name=f"{NAME}-sweep")
 
 
+# The microservices tier ----------------------------------------------------------------------------------------------
+
+
+def move_image_tags(account: Account) -> None:
+    """Let a version be another image tomorrow."""
+    account.client("ecr").put_image_tag_mutability(repositoryName=f"{NAME}/auth", imageTagMutability="MUTABLE")
+
+
+def keep_every_image(account: Account) -> None:
+    """Let images of a service pile up."""
+    account.client("ecr").delete_lifecycle_policy(repositoryName=f"{NAME}/cars")
+
+
+def lose_path(account: Account) -> None:
+    """Let nothing lead to a service."""
+    elbv2 = account.client("elbv2")
+    [group] = elbv2.describe_target_groups(Names=[f"{NAME}-cars"])["TargetGroups"]
+    listeners = elbv2.describe_listeners(LoadBalancerArn=group["LoadBalancerArns"][0])["Listeners"]
+    for listener in listeners:
+        for rule in elbv2.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
+            if rule["Actions"][0].get("TargetGroupArn") == group["TargetGroupArn"] and not rule["IsDefault"]:
+                elbv2.delete_rule(RuleArn=rule["RuleArn"])
+
+
+def _scaled(service: str) -> dict[str, Any]:
+    dimension = "ecs:service:DesiredCount"
+    return {
+        "ServiceNamespace": "ecs",
+        "ResourceId": f"service/{NAME}/{service}",
+        "ScalableDimension": dimension,
+    }
+
+
+def raise_service_maximum(account: Account) -> None:
+    """Let a service grow without end."""
+    account.client("application-autoscaling").register_scalable_target(**_scaled("cars"), MaxCapacity=50)
+
+
+def lose_service_scaling(account: Account) -> None:
+    """Let a service not follow its CPU."""
+    scaling = account.client("application-autoscaling")
+    [policy] = scaling.describe_scaling_policies(**_scaled("auth"))["ScalingPolicies"]
+    scaling.delete_scaling_policy(**_scaled("auth"), PolicyName=policy["PolicyName"])
+
+
+def keep_failed_deployments(account: Account) -> None:
+    """Let a deployment that fails stay."""
+    breaker = {"enable": False, "rollback": False}
+    account.client("ecs").update_service(
+        cluster=NAME, service="payment", deploymentConfiguration={"deploymentCircuitBreaker": breaker}
+    )
+
+
+def forbid_service(account: Account) -> None:
+    """Let a service tell no queue."""
+    account.client("iam").delete_role_policy(RoleName=f"{NAME}-service-cars", PolicyName="service")
+
+
+def remember_names_for_long(account: Account) -> None:
+    """Let services ask for each other where they were an hour ago."""
+    client = account.client("servicediscovery")
+    [found] = [each for each in client.list_services()["Services"] if each["Name"] == "auth"]
+    client.update_service(Id=found["Id"], Service={"DnsConfig": {"DnsRecords": [{"Type": "A", "TTL": 3600}]}})
+
+
 DRIFTS: dict[str, list[Drift]] = {
     "basic": [
         add_security_group_rule,
@@ -457,6 +522,16 @@ DRIFTS: dict[str, list[Drift]] = {
         forbid_worker,
         lose_alarm,
     ],
+    "microservices": [
+        move_image_tags,
+        keep_every_image,
+        lose_path,
+        raise_service_maximum,
+        lose_service_scaling,
+        keep_failed_deployments,
+        forbid_service,
+        remember_names_for_long,
+    ],
 }
 EDITED: dict[str, dict[str, Any]] = {
     "basic": {
@@ -494,5 +569,12 @@ EDITED: dict[str, dict[str, Any]] = {
         "api_environment": {"CARS_PER_PAGE": "10"},
         "table_point_in_time_recovery": False,
         "queue_names": ["email", "notifications"],
+    },
+    "microservices": {
+        "containers_memory": 1024,
+        "containers_max_tasks": 6,
+        "containers_log_days": 90,
+        "containers_keep_images": 5,
+        "containers_scale_cpu": 50,
     },
 }

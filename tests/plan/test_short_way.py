@@ -7,23 +7,10 @@ import json
 import pytest
 
 from plugins.module_utils.convergence import Document, differences
-from plugins.module_utils.discovery import Environment, connect, observe
-from tests.plan.conftest import Account
+from tests.plan.conftest import Account, documents
 from tests.plan.drifts import DRIFTS, EDITED, Drift
 
-PROD = Environment("vahanhelp", "prod", "us-east-1")
-
-
-@pytest.fixture(autouse=True)
-def _environment(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask the account, as the inventory's guard makes Ansible do."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": account.url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "0-no-secret-0",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
+pytestmark = pytest.mark.usefixtures("asked")
 
 
 def finish(account: Account, tier: str) -> dict[str, Document]:
@@ -35,17 +22,17 @@ def finish(account: Account, tier: str) -> dict[str, Document]:
         made = account.play(tier)
         assert made.code == 0, made.output[-4000:]
         account.save(tier)
-    return observe(connect(PROD)).documents
+    return documents()
 
 
 def test_looking_twice_shows_no_difference(account: Account) -> None:
-    assert differences(finish(account, "basic"), observe(connect(PROD)).documents) == []
+    assert differences(finish(account, "basic"), documents()) == []
 
 
 @pytest.mark.parametrize(
     ("tier", "drift"),
     [
-        pytest.param(tier, drift, marks=[pytest.mark.long] if tier in ("full", "serverless") else [])
+        pytest.param(tier, drift, marks=[pytest.mark.long] if tier in ("full", "serverless", "microservices") else [])
         for tier, drifts in DRIFTS.items()
         for drift in drifts
     ],
@@ -53,7 +40,7 @@ def test_looking_twice_shows_no_difference(account: Account) -> None:
 def test_no_drift_is_missed(account: Account, tier: str, drift: Drift) -> None:
     before = finish(account, tier)
     drift(account)
-    found = differences(before, observe(connect(PROD)).documents)
+    found = differences(before, documents())
     gone = drift.__name__.startswith("lose_") and any(entry["what"] == "gone" for entry in found)
     # What is gone is seen in what refers to it, too.
     assert gone or [entry["what"] for entry in found] == ["changed"], found
@@ -67,4 +54,4 @@ def test_what_a_run_changes_is_seen(account: Account, tier: str, name: str) -> N
     before = finish(account, tier)
     ran = account.play(tier, "-e", json.dumps({name: EDITED[tier][name]}))
     assert ran.changed
-    assert differences(before, observe(connect(PROD)).documents)
+    assert differences(before, documents())
