@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ops.conftest import PARAMETERS, TAGS, Account, Run
+from tests.ops.conftest import BUCKET, PARAMETERS, TAGS, Account, Run
 from tests.ops.test_rollback import publish
 
 PACKAGE = {"name": "cars", "version": "1.0.0", "private": True}
@@ -150,3 +150,19 @@ def test_every_mistake_is_named_at_once(account: Account, build: Build, shop: Pa
     ):
         assert f"[ERROR]: {message}" in stopped.output, stopped.output
     assert account.writes() == []
+
+
+def test_the_tier_says_what_a_release_is_made_of(account: Account, build: Build, shop: Path) -> None:
+    account.client("ssm").put_parameter(Name=f"{PARAMETERS}/tier", Value="microservices", Type="String", Tags=TAGS)
+    services = shop.parent / "services"
+    names = ["auth", "cars", "insurance", "notification", "payment"]
+    for folder in (services, *(services / name for name in names)):
+        folder.mkdir()
+        (folder / "package.json").write_text(json.dumps(PACKAGE))
+    (services / "package-lock.json").write_text(json.dumps(LOCK))
+    (services / "Containerfile").write_text("FROM scratch\n")
+    made = build("-e", f"containers_source={services}", "-e", "release_backend_source=")
+    assert made.code == 0, made.output
+    [key] = account.objects("releases/")
+    manifest = json.loads(account.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    assert sorted(manifest["services"]) == names and manifest["backend"] is None
