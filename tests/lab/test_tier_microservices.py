@@ -22,6 +22,7 @@ pytestmark = pytest.mark.long
 
 TIER = ("-e", "tier=microservices")
 NAME = "vahanhelp-prod"
+ACCOUNT_ID = "123456789012"
 SERVICES = ("auth", "cars", "insurance", "notification", "payment")
 PASSWORD = "correct horse battery"
 LEAST_REQUESTS = 20_000
@@ -80,6 +81,19 @@ class Person:
 
 def _deploy(*arguments: str, check: bool = True) -> Run:
     return playbook("playbooks/deploy.yml", *arguments, check=check)
+
+
+def _build(folder: Path, aws: Aws, turn: str) -> tuple[str, dict[str, str]]:
+    """Build a release of edited sources, before there is any load: no visitor's database is on who builds.
+
+    Returns its name, and the versions of its services.
+    """
+    sources = _edited(folder, "cars", HEALTHY, turn)
+    playbook("playbooks/build.yml", "-e", f"containers_source={sources}", "-e", f"out={folder / 'release'}")
+    release = (folder / "release").read_text()
+    key = f"releases/{release}/manifest.json"
+    manifest = json.loads(aws("s3").get_object(Bucket=f"{NAME}-releases-{ACCOUNT_ID}", Key=key)["Body"].read())
+    return release, manifest["services"]
 
 
 def _versions() -> dict[str, str]:
@@ -152,11 +166,11 @@ def test_nothing_leads_to_what_is_for_services_alone() -> None:
 @pytest.mark.parametrize("turn", range(1, ROUNDS + 1))
 def test_nobody_notices_a_version_nor_the_way_back(aws: Aws, tmp_path: Path, turn: int) -> None:
     asha, before = Person(), _versions()
-    sources = _edited(tmp_path, "cars", HEALTHY, f"return {{ body: {{ status: 'ok', version, turn: {turn} }} }};")
+    release, versions = _build(tmp_path, aws, f"return {{ body: {{ status: 'ok', version, turn: {turn} }} }};")
+    assert versions["cars"].startswith("9.0.0-") and not set(versions.values()) & set(before.values())
     with load(f"microservices/unnoticed-{turn}", path="/api/cars", token=asha.token) as seen:
-        _deploy("-e", f"containers_source={sources}")
-        now = _versions()
-        assert now["cars"].startswith("9.0.0-") and not {now[name] for name in SERVICES} & set(before.values())
+        _deploy("-e", f"release={release}")
+        assert _versions() == versions
         playbook("playbooks/rollback.yml")
         assert _versions() == before
         wait_for(lambda: seen.so_far >= LEAST_REQUESTS, 600)
@@ -180,11 +194,11 @@ def test_one_service_is_deployed_alone(aws: Aws) -> None:
 
 
 @pytest.mark.usefixtures("microservices")
-def test_a_version_that_is_ill_does_not_stay(tmp_path: Path) -> None:
+def test_a_version_that_is_ill_does_not_stay(aws: Aws, tmp_path: Path) -> None:
     asha, before = Person(), _versions()
-    sources = _edited(tmp_path, "cars", HEALTHY, ILL)
+    _release, versions = _build(tmp_path, aws, ILL)
     with load("microservices/ill", path="/api/cars", token=asha.token) as seen:
-        failed = _deploy("-e", "service=cars", "-e", f"containers_source={sources}", check=False)
+        failed = _deploy("-e", "service=cars", "-e", f"release={versions['cars']}", check=False)
         time.sleep(SECONDS_AFTER)
     assert failed.code != 0
     assert "cars: deployment" in failed.output and "failed" in failed.output
