@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.lab.conftest import ROOT, Run, playbook, wait_for
+from tests.lab.conftest import ROOT, Run, playbook, run, wait_for
 from tests.lab.load import load
 from tests.lab.visitor import CAR, URL, call
 
@@ -124,6 +124,7 @@ def _edited(folder: Path, service: str, text: str, other: str) -> Path:
 
 @pytest.fixture(scope="module")
 def microservices(lab: None) -> Iterator[None]:
+    run("lab", "base-image")
     playbook("site.yml", *TIER, timeout=1800)
     yield
     gone = playbook("playbooks/destroy.yml", "-e", f"confirm={NAME}", "-e", "keep_snapshot=false")
