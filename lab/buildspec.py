@@ -175,6 +175,9 @@ class Build:
             errors="replace",
             start_new_session=True,
         )
+        if self._ended_as:
+            # Meanwhile, and that could not know of this process yet.
+            self._end(self._ended_as)
         assert self._process.stdout is not None
         with self._process.stdout as output:
             for line in output:

@@ -69,8 +69,7 @@ def _edit(names: dict[str, Any]) -> tuple[str, ...]:
     "tier",
     [
         "basic",
-        "serverless",
-        *(pytest.param(tier, marks=pytest.mark.long) for tier in ("minimal", "full", "microservices")),
+        *(pytest.param(tier, marks=pytest.mark.long) for tier in ("minimal", "full", "serverless", "microservices")),
     ],
 )
 def test_an_empty_account(account: Account, tier: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -104,6 +105,20 @@ def test_one_that_is_stopped(trial: Trial) -> None:
     began = time.monotonic()
     outcome = build.run({"phases": {"install": {"commands": ["sleep 300"]}, "build": {"commands": ["echo no"]}}})
     assert phases(outcome) == [("install", "STOPPED")]
+    assert time.monotonic() - began < 60
+
+
+def test_one_that_is_stopped_while_its_shell_starts(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    build, start = trial.build(), subprocess.Popen
+
+    def stopped(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+        process = start(*arguments, **options)
+        build.stop()
+        return process
+
+    monkeypatch.setattr(buildspec.subprocess, "Popen", stopped)
+    began = time.monotonic()
+    assert phases(build.run({"phases": {"build": {"commands": ["sleep 300"]}}})) == [("build", "STOPPED")]
     assert time.monotonic() - began < 60
 
 
