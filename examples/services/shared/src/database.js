@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { describeError, log } from './log.js';
 
@@ -56,7 +57,8 @@ export class Database {
       options: `-c search_path=${schema}`,
       // Five services with up to four tasks each share one database of about 170 connections (db.t3.small).
       max: 6,
-      connectionTimeoutMillis: 3000,
+      // On a busy machine one may take some seconds: who waits for it would rather wait than be told to come again.
+      connectionTimeoutMillis: 8000,
       idleTimeoutMillis: 30000,
       // A new connection asks DNS again: after a failover no process stays with the old address for longer.
       maxLifetimeSeconds: 300,
@@ -110,7 +112,19 @@ export class Database {
 
   async ping() {
     // A load balancer waits some seconds for the health: an answer that comes later counts as none.
-    await translated(() => this.#pool.query({ text: 'SELECT 1', query_timeout: PING_MS }));
+    const late = new AbortController();
+    const deadline = sleep(PING_MS, undefined, { signal: late.signal }).then(() => {
+      throw new Error('timeout of the health check');
+    });
+    const answered = this.#pool.query({ text: 'SELECT 1', query_timeout: PING_MS });
+    try {
+      await translated(() => Promise.race([answered, deadline]));
+    } finally {
+      // Whichever comes second is nobody's error.
+      answered.catch(() => {});
+      deadline.catch(() => {});
+      late.abort();
+    }
   }
 
   close() {
