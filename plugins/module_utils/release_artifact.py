@@ -94,6 +94,11 @@ class SourceFile:
     executable: bool
     link: str
 
+    def digest(self, root: Path) -> str:
+        """Return the sha256 (hex) of its content, or of where it leads."""
+        content = self.link.encode() if self.link else (root / self.path).read_bytes()
+        return hashlib.sha256(content).hexdigest()
+
 
 def list_sources(root: Path) -> list[SourceFile]:
     """List the source files of an application, sorted by path.
@@ -135,9 +140,8 @@ def digest_sources(sources: Mapping[str, Path]) -> str:
     digest = hashlib.sha256(f"recipe {_RECIPE}\n".encode())
     for role in sorted(sources):
         for file in list_sources(sources[role]):
-            content = file.link.encode() if file.link else (sources[role] / file.path).read_bytes()
             kind = "link" if file.link else "program" if file.executable else "file"
-            line = json.dumps([role, file.path, kind, hashlib.sha256(content).hexdigest()])
+            line = json.dumps([role, file.path, kind, file.digest(sources[role])])
             digest.update(f"{line}\n".encode())
     return digest.hexdigest()
 
@@ -237,8 +241,7 @@ def service_version(source: Path, service: str, services: Sequence[str]) -> str:
     for file in list_sources(source):
         if file.path.partition("/")[0] in left_out:
             continue
-        content = file.link.encode() if file.link else (source / file.path).read_bytes()
-        line = json.dumps([file.path, file.executable, bool(file.link), hashlib.sha256(content).hexdigest()])
+        line = json.dumps([file.path, file.executable, bool(file.link), file.digest(source)])
         digest.update(f"{line}\n".encode())
     return default_version(source / service, digest.hexdigest())
 

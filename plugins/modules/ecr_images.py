@@ -177,7 +177,7 @@ class Images:
             version = self.version(service)
             digest = self.find(service, version)
             uri = self.repository_uri(service)
-            if not digest and version != self.made(service):
+            if not digest and self.params["versions"].get(service) and version != self.made(service):
                 there = ", ".join(self.versions_of(service)) or "none"
                 raise ReleaseError(f"there is no version {version} of {service}; there are: {there}")
             if not digest:

@@ -67,6 +67,16 @@ class Account(LocalAccount):
         """Put the account back to what was saved."""
         self._command(f"load {name}")
 
+    def finish(self, tier: str) -> None:
+        """Bring the account to a whole tier; it is made once."""
+        if tier in self.saved:
+            self.load(tier)
+            return
+        self.load("empty")
+        made = self.play(tier)
+        assert made.code == 0, made.output[-4000:]
+        self.save(tier)
+
     def play(
         self,
         tier: str,

@@ -15,13 +15,7 @@ pytestmark = pytest.mark.usefixtures("asked")
 
 def finish(account: Account, tier: str) -> dict[str, Document]:
     """Bring the account to a whole tier; return its documents."""
-    if tier in account.saved:
-        account.load(tier)
-    else:
-        account.load("empty")
-        made = account.play(tier)
-        assert made.code == 0, made.output[-4000:]
-        account.save(tier)
+    account.finish(tier)
     return documents()
 
 
