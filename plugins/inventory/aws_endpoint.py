@@ -196,6 +196,9 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         if not os.environ.get("AWS_REGION") and os.environ.get("AWS_DEFAULT_REGION"):
             os.environ["AWS_REGION"] = os.environ["AWS_DEFAULT_REGION"]
         extra = load_extra_vars(loader)
+        if not os.environ.get("AWS_REGION") and extra.get("regions"):
+            # Who names all of them has named the first.
+            os.environ["AWS_REGION"] = str(extra["regions"]).partition(",")[0]
 
         def load(path: str) -> Any:
             return loader.load_from_file(path, trusted_as_template=True)

@@ -26,6 +26,8 @@ IPv4Network = ipaddress.IPv4Network
 LONGEST_NAME_PREFIX = 32 - len("-backend")
 #: How the name of a parameter must not begin (PutParameter, AWS Systems Manager).
 RESERVED_NAMES = ("aws", "ssm")
+#: Members of an origin group (Amazon CloudFront Developer Guide, "Optimize high availability with CloudFront origin failover").
+MOST_REGIONS = 2
 LARGEST_NETWORK, SMALLEST_NETWORK = 16, 28
 SMALLEST_LOAD_BALANCER_SUBNET = 27
 RESERVED_ADDRESSES = 5
@@ -103,6 +105,7 @@ def check_inputs(values: Mapping[str, Any], known: Knowledge) -> list[Problem]:
         _misspelt_variables,
         _tier,
         _region,
+        _regions,
         _names,
         _domain,
         _release,
@@ -154,6 +157,38 @@ def _region(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if region not in known.regions:
         mend = suggestion(region, known.regions) + "`aws ec2 describe-regions` lists them"
         yield Problem("aws_region", known.where("aws_region"), f"unknown region '{region}'", mend)
+
+
+def _regions(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    """Check the regions of an environment, which most have one of."""
+    name, given = "regions", values.get("regions")
+    if not given:
+        return
+    if not isinstance(given, str):
+        yield Problem(name, known.where(name), "is not a text", "write -e regions=us-east-1,eu-west-1")
+        return
+    regions = given.split(",")
+    for region in regions:
+        if region not in known.regions:
+            mend = suggestion(region, known.regions) + "`aws ec2 describe-regions` lists them"
+            yield Problem(name, known.where(name), f"unknown region '{region}'", mend)
+    if len(set(regions)) != len(regions):
+        yield Problem(name, known.where(name), "names a region twice", "name each once")
+    if len(regions) > MOST_REGIONS:
+        what = f"{len(regions)} regions: a distribution of CloudFront has one origin to fail over to"
+        yield Problem(name, known.where(name), what, f"name at most {MOST_REGIONS}")
+    home = str(values.get("aws_region", regions[0]))
+    if name in known.given and regions[0] != home:
+        what = f"begins with {regions[0]}, and the environment is in {home}"
+        yield Problem(name, known.where(name), what, f"name {home} first, or write -e aws_region={regions[0]}")
+    if len(regions) == 1:
+        return
+    if "layers" in values and not values.get("region_layers"):
+        what = f"tier {values.get('tier')} is built in one region only"
+        yield Problem(name, known.where(name), what, "leave it out, or choose -e tier=serverless")
+    if "domain" in values and not values["domain"]:
+        what = "several regions, and no domain whose records could lead from one to the other"
+        yield Problem("domain", known.where("domain"), what, "write -e domain=cars.example.com")
 
 
 def _names(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
@@ -467,6 +502,8 @@ CHECKED = (
     "tier",
     "layers",
     "aws_region",
+    "regions",
+    "region_layers",
     "app_name",
     "deploy_env",
     "domain",

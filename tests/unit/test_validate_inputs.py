@@ -231,3 +231,34 @@ def test_this_machine_has_what_the_project_requires() -> None:
 
     installed = tools.installed_collections(Path(path) for path in sys.path)
     assert tools.collection_problems(tools.required_collections(ROOT / "requirements.yml"), installed) == []
+
+
+SERVERLESS: dict[str, Any] = {"tier": "serverless", "layers": ["table", "api"], "region_layers": ["api"]}
+
+
+@pytest.mark.parametrize(
+    ("regions", "changes", "problem"),
+    [
+        ("us-east-1,eu-centrl-1", {}, "unknown region 'eu-centrl-1'"),
+        ("us-east-1,us-east-1", {}, "names a region twice"),
+        ("us-east-1,us-west-1,eu-central-1", {}, "3 regions: a distribution of CloudFront has one origin to fail over to"),
+        ("us-west-1,us-east-1", {}, "begins with us-west-1, and the environment is in us-east-1"),
+        ("us-east-1,us-west-1", {"domain": ""}, "several regions, and no domain"),
+        ("us-east-1,us-west-1", {"region_layers": []}, "tier serverless is built in one region only"),
+        (["us-east-1", "us-west-1"], {}, "is not a text"),
+    ],
+)
+def test_regions_that_cannot_work_are_refused(regions: Any, changes: dict[str, Any], problem: str) -> None:
+    [line] = lines(replace(KNOWN, given=["regions"]), **{**SERVERLESS, "regions": regions, **changes})
+    assert problem in line
+
+
+@pytest.mark.parametrize("regions", ["us-east-1", "us-east-1,us-west-1"])
+def test_one_region_or_two_are_fine(regions: str) -> None:
+    assert lines(replace(KNOWN, given=["regions"]), **{**SERVERLESS, "regions": regions}) == []
+
+
+def test_a_part_of_an_environment_can_be_looked_at() -> None:
+    """The environment of a further region knows of all, and not as the first; only a run that changes it is refused."""
+    elsewhere = {"aws_region": "us-west-1", "network_availability_zones": [], "regions": "us-east-1,us-west-1"}
+    assert lines(**{**SERVERLESS, **elsewhere}) == []
