@@ -23,12 +23,12 @@ class LocalAccount:
         self.url = url
         self._folder = folder
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = "us-east-1") -> Any:
         """Return a client of the account: somebody who does not use this project."""
         return boto3.client(
             service,  # type: ignore[call-overload]
             endpoint_url=self.url,
-            region_name="us-east-1",
+            region_name=region,
             aws_access_key_id="test",
             aws_secret_access_key="0-no-secret-0",
         )
@@ -42,7 +42,15 @@ class LocalAccount:
 
     def command_of(self, playbook: str, *arguments: str) -> list[str]:
         """Return what runs the playbook of a file, without hosts unless the arguments bring some."""
-        return [str(BIN / "ansible-playbook"), "-i", "inventories/lab", playbook, "--limit", "localhost", *arguments]
+        return [
+            str(BIN / "ansible-playbook"),
+            "-i",
+            "inventories/lab",
+            playbook,
+            "--limit",
+            "localhost,regions",
+            *arguments,
+        ]
 
     def begin(self, command: list[str], **environment: str) -> subprocess.Popen[str]:
         """Start a command in the account."""

@@ -20,7 +20,7 @@ RUN_SECONDS = 600
 HERE = Path(__file__).parent
 
 Change = tuple[str, str, str]
-"""Role, task, item."""
+"""Role, task, item; with the region where that is not the first."""
 
 
 @dataclass
@@ -41,7 +41,11 @@ class Run:
     @property
     def changed(self) -> set[Change]:
         """The tasks, and items of loops, that reported a change."""
-        return {(entry["role"], entry["task"], entry["item"]) for entry in self.entries}
+        return {
+            (entry["role"], entry["task"], "".join((entry["item"], *elsewhere)))
+            for entry in self.entries
+            for elsewhere in [() if entry["host"] == "localhost" else (" in ", entry["host"])]
+        }
 
 
 class Account(LocalAccount):

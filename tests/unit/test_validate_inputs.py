@@ -241,7 +241,11 @@ SERVERLESS: dict[str, Any] = {"tier": "serverless", "layers": ["table", "api"], 
     [
         ("us-east-1,eu-centrl-1", {}, "unknown region 'eu-centrl-1'"),
         ("us-east-1,us-east-1", {}, "names a region twice"),
-        ("us-east-1,us-west-1,eu-central-1", {}, "3 regions: a distribution of CloudFront has one origin to fail over to"),
+        (
+            "us-east-1,us-west-1,eu-central-1",
+            {},
+            "3 regions: a distribution of CloudFront has one origin to fail over to",
+        ),
         ("us-west-1,us-east-1", {}, "begins with us-west-1, and the environment is in us-east-1"),
         ("us-east-1,us-west-1", {"domain": ""}, "several regions, and no domain"),
         ("us-east-1,us-west-1", {"region_layers": []}, "tier serverless is built in one region only"),

@@ -62,6 +62,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "role": task._role.get_name() if task._role else "",
             "task": task.name,
             "item": item,
+            "host": result.host.get_name(),
             "plan": result.result.get("plan"),
         }
         with Path(self.get_option("file")).open("a") as file:
