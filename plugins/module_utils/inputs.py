@@ -26,7 +26,8 @@ IPv4Network = ipaddress.IPv4Network
 LONGEST_NAME_PREFIX = 32 - len("-backend")
 #: How the name of a parameter must not begin (PutParameter, AWS Systems Manager).
 RESERVED_NAMES = ("aws", "ssm")
-#: Members of an origin group (Amazon CloudFront Developer Guide, "Optimize high availability with CloudFront origin failover").
+#: Members of an origin group (Amazon CloudFront Developer Guide, "Optimize high availability with CloudFront origin
+#: failover").
 MOST_REGIONS = 2
 LARGEST_NETWORK, SMALLEST_NETWORK = 16, 28
 SMALLEST_LOAD_BALANCER_SUBNET = 27

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.plan.conftest import Account
@@ -578,3 +578,11 @@ EDITED: dict[str, dict[str, Any]] = {
         "containers_scale_cpu": 50,
     },
 }
+
+
+def few[T](by_tier: Mapping[str, Sequence[T]], most: int) -> Iterator[tuple[str, list[T]]]:
+    """Yield the tiers with a few of their own at a time, those apart that are next to each other: they are of one layer."""
+    for tier, every in by_tier.items():
+        groups = -(-len(every) // most)
+        for first in range(groups):
+            yield tier, list(every[first::groups])

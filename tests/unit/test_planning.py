@@ -89,6 +89,32 @@ def test_what_differs_is_changed_field_by_field(client: Callable[[str], Any], pl
     assert (result["plan"]["before"], result["plan"]["after"]) == ({"tags.a": "old"}, {"tags.a": "new"})
 
 
+def test_a_part_that_is_lost_makes_no_new_thing(client: Callable[[str], Any], plan: Plan) -> None:
+    """What comes after goes by the load balancer that is there."""
+    ec2, elbv2 = client("ec2"), client("elbv2")
+    vpc = ec2.create_vpc(CidrBlock="10.63.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.63.{number}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"][
+            "SubnetId"
+        ]
+        for number, zone in enumerate("ab")
+    ]
+    group = ec2.create_security_group(GroupName="front", Description="front", VpcId=vpc)["GroupId"]
+    made = elbv2.create_load_balancer(Name="front", Subnets=subnets, SecurityGroups=[group])["LoadBalancers"][0]
+    nothing = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+    arguments = {"name": "front", "subnets": subnets, "security_groups": [group], "wait": False}
+    condition = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/cars"]}}
+    rule = {"Priority": 101, "Conditions": [condition], "Actions": [nothing]}
+    for rules in ([], [rule]):
+        listener = {"Protocol": "HTTP", "Port": 80, "DefaultActions": [nothing], "Rules": rules}
+        planned = plan("amazon.aws.elb_application_lb", **arguments, listeners=[listener])
+        assert (planned["plan"]["action"], planned["load_balancer_arn"]) == ("change", made["LoadBalancerArn"])
+        if not rules:
+            elbv2.create_listener(
+                LoadBalancerArn=made["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[nothing]
+            )
+
+
 def test_what_is_as_it_should_be_is_not_changed(client: Callable[[str], Any], plan: Plan) -> None:
     client("sns").create_topic(Name="same")
     result = plan("community.aws.sns_topic", name="same")
