@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.plan.conftest import Account
@@ -580,9 +580,10 @@ EDITED: dict[str, dict[str, Any]] = {
 }
 
 
-def few[T](by_tier: Mapping[str, Sequence[T]], most: int) -> Iterator[tuple[str, list[T]]]:
-    """Yield the tiers with a few of their own at a time, those apart that are next to each other: they are of one layer."""
-    for tier, every in by_tier.items():
-        groups = -(-len(every) // most)
-        for first in range(groups):
-            yield tier, list(every[first::groups])
+def few[T](by_tier: Mapping[str, Sequence[T]], most: int) -> list[tuple[str, list[T]]]:
+    """Return the tiers with a few of their own at a time; those that are next to each other, of one layer, are apart."""
+    return [
+        (tier, list(every[first :: -(-len(every) // most)]))
+        for tier, every in by_tier.items()
+        for first in range(-(-len(every) // most))
+    ]
