@@ -32,8 +32,8 @@ _READING = ("batchget", "describe", "filter", "get", "head", "list", "lookup", "
 #: Their calls get credentials for the others.
 _CREDENTIAL_SERVICES = ("sts", "sso", "sso-oidc")
 
-#: Operations that make the resource itself (rules and listeners are parts of one), and those that do where there is none
-#: yet.
+#: Operations that make the resource itself, of which rules and listeners are parts, and those that do where there is
+#: none yet.
 _CREATING = re.compile(
     r"^(Create|Run|Allocate|Request|Import)(?!Tags|Route$|Rule$|Listener$|Invalidation|.*Version$|.*Grant)"
 )

@@ -581,7 +581,7 @@ EDITED: dict[str, dict[str, Any]] = {
 
 
 def few[T](by_tier: Mapping[str, Sequence[T]], most: int) -> list[tuple[str, list[T]]]:
-    """Return the tiers with a few of their own at a time; those that are next to each other, of one layer, are apart."""
+    """Return the tiers with a few of their own at a time; those next to each other, of one layer, are apart."""
     return [
         (tier, list(every[first :: -(-len(every) // most)]))
         for tier, every in by_tier.items()
