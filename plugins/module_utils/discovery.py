@@ -581,7 +581,7 @@ def _distributions(aws: Aws) -> Iterator[Resource]:
 
 
 def _edge_parts(aws: Aws) -> Iterator[Resource]:
-    """Read the origin access control, whose description names the owner for it can carry no tags, and the function."""
+    """Read the origin access control, whose description names the owner for it can carry no tags, and the functions."""
     cloudfront, environment = aws.clients["cloudfront"], aws.environment
     controls = cloudfront.list_origin_access_controls().get("OriginAccessControlList", {}).get("Items", [])
     for item in controls:
@@ -590,10 +590,15 @@ def _edge_parts(aws: Aws) -> Iterator[Resource]:
             arn = aws.arn("cloudfront", f"origin-access-control/{item['Id']}", region="")
             yield Resource("cloudfront:origin-access-control", item["Id"], arn, tags, True, item)
     for item in cloudfront.list_functions().get("FunctionList", {}).get("Items", []):
-        if item["Name"] == f"{environment.name_prefix}-spa":
+        if item["Name"] in (_page_function(environment), f"{environment.name_prefix}-api"):
             arn = item["FunctionMetadata"]["FunctionARN"]
             tags = tags_of(cloudfront.list_tags_for_resource(Resource=arn)["Tags"].get("Items"))
             yield Resource("cloudfront:function", item["Name"], arn, tags, True, item)
+
+
+def _page_function(environment: Environment) -> str:
+    """Return the name of the function that answers every route with the page."""
+    return f"{environment.name_prefix}-spa"
 
 
 def _marked(environment: Environment, description: str) -> dict[str, str]:
@@ -1420,7 +1425,9 @@ def _fill_edge(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         distribution_arn=distribution.get("ARN", ""),
         domain_name=distribution.get("DomainName", ""),
         origin_access_control_id=_one(ours, "cloudfront:origin-access-control").get("Id", ""),
-        function_name=_one(ours, "cloudfront:function").get("Name", ""),
+        function_name=next(
+            (each.id for each in ours.get("cloudfront:function", []) if each.id == _page_function(environment)), ""
+        ),
     )
     acls = {scope: ours.get(f"wafv2:{scope}", []) for scope in ("global", "regional")}
     stack["firewall"].update(

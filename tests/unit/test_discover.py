@@ -361,6 +361,21 @@ def found(kind: str, tags: dict[str, str], **description: Any) -> Resource:
     return Resource(kind, "x", arn, tags, False, description)
 
 
+def test_the_functions_at_the_edge() -> None:
+    cloudfront = boto3.client("cloudfront")
+    for name in ("api", "spa"):
+        cloudfront.create_function(
+            Name=f"vahanhelp-prod-{name}",
+            FunctionConfig={"Comment": "", "Runtime": "cloudfront-js-2.0"},
+            FunctionCode=b"function handler(event) { return event.request; }",
+            Tags={"Items": pairs({**OURS, "vahana:layer": "edge"})},
+        )
+    stack = discover(PROD)
+    assert stack["edge"]["function_name"] == "vahanhelp-prod-spa"
+    found = [(entry["type"], entry["id"], entry["layer"]) for entry in stack["resources"]]
+    assert found == [("function", f"vahanhelp-prod-{name}", "edge") for name in ("api", "spa")]
+
+
 def test_the_database_and_its_replica() -> None:
     def instance(name: str, **more: Any) -> Resource:
         description = {"DBInstanceIdentifier": name, "DBInstanceStatus": "available", **more}

@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from lab.moto_patches import cloudfront
+from plugins.module_utils.planning import KNOWN_AFTER_APPLY
 from plugins.modules import cloudfront_distribution_v2, cloudfront_function, cloudfront_origin_access_control
 
 TAGS = {"vahana:app": "cars", "vahana:env": "prod", "vahana:layer": "edge"}
@@ -193,6 +194,28 @@ def test_a_group_of_origins_is_made_changed_and_removed(distribution: Run) -> No
     assert distribution(**groups("frontend", "backend"))["changed"]
     assert distribution()["changed"] and config_of(made["id"])["OriginGroups"]["Quantity"] == 0
     assert not distribution()["changed"]
+
+
+def test_a_plan_shows_what_only_the_run_will_know(distribution: Run) -> None:
+    """Origins and functions that a plan could only name, as :mod:`plugins.module_utils.planning` has them."""
+    config = config_of(distribution()["id"])
+    abroad = {"id": "abroad", "domain_name": KNOWN_AFTER_APPLY, "origin_access_control_id": KNOWN_AFTER_APPLY}
+    backend = {"id": "backend", "domain_name": KNOWN_AFTER_APPLY, "connection_attempts": 1, "connection_timeout": 1}
+    planned = distribution(
+        check=True,
+        origins=[backend, abroad],
+        origin_groups=[{"id": "both", "origin_ids": ["backend", "abroad"]}],
+        default_behavior={**READING, "viewer_request_function_arn": KNOWN_AFTER_APPLY},
+        behaviors=[],
+    )
+    assert planned["changed"] and config_of(planned["id"]) == config
+    after = planned["diff"]["after"]
+    origins = {each["Id"]: each for each in after["Origins"]["Items"]}
+    assert [each["DomainName"] for each in origins.values()] == [KNOWN_AFTER_APPLY] * 2
+    assert "S3OriginConfig" in origins["abroad"] and origins["backend"]["ConnectionTimeout"] == 1
+    [function] = after["DefaultCacheBehavior"]["FunctionAssociations"]["Items"]
+    assert function["FunctionARN"] == KNOWN_AFTER_APPLY
+    assert after["OriginGroups"]["Quantity"] == 1
 
 
 def test_how_an_origin_is_connected_to(distribution: Run) -> None:
