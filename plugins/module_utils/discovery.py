@@ -56,6 +56,7 @@ ALIAS = "live"
 EMPTY: dict[str, Any] = {
     "account_id": "",
     "region": "",
+    "regions": [],
     "tier": "",
     "release": "",
     "image": {"ami_id": "", "name": "", "hash": "", "builder_instance_ids": [], "snapshot_ids": []},
@@ -602,7 +603,7 @@ def _page_function(environment: Environment) -> str:
 
 
 def _marked(environment: Environment, description: str) -> dict[str, str]:
-    return {**environment.tags, LAYER_TAG: "edge"} if environment.marker in description else {}
+    return {**environment.tags, LAYER_TAG: "edge"} if environment.marker == description else {}
 
 
 def _certificates(client: str) -> Reader:
@@ -1204,6 +1205,8 @@ def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) ->
     # A run that broke off before it wrote the parameter has tagged what it made.
     stack["tier"] = values.get("tier") or next(filter(None, tiers), "")
     stack["release"] = values.get("release", "")
+    stack["regions"] = [name for each in values.get("regions", "").split(",") if (name := each.strip())]
+    stack["regions"] = stack["regions"] or [environment.region]
     instance = f"{environment.name_prefix}-instance"
     roles = {resource.id: resource.description for resource in ours.get("iam:role", [])}
     role, profile = roles.get(instance, {}), _one(ours, "iam:instance-profile")

@@ -497,6 +497,7 @@ KINDS = {
     "rds_instance_param_group": "parameter group",
     "rds_subnet_group": "subnet group",
     "release_build": "release",
+    "release_copy": "copy of release",
     "release_frontend": "front end",
     "route53": "record",
     "route53_health_check": "health check",

@@ -687,7 +687,7 @@ class ReleaseBucket:
         try:
             head = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         except self._client.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchBucket"):
                 return False
             raise
         if head["ContentLength"] != expected["size"]:
@@ -726,25 +726,62 @@ class ReleaseBucket:
                     ChecksumSHA256=base64.b64encode(bytes.fromhex(release.manifest[role]["sha256"])).decode(),
                 )
             written.append(key)
-        if with_manifest:
-            key = self.key(version, MANIFEST)
-            try:
-                self._client.put_object(
-                    Bucket=self._bucket,
-                    Key=key,
-                    Body=manifest_text(release.manifest).encode(),
-                    ContentType="application/json",
-                    IfNoneMatch="*",
-                )
-                written.append(key)
-            except self._client.exceptions.ClientError as error:
-                if error.response["Error"]["Code"] not in ("PreconditionFailed", "ConditionalRequestConflict"):
-                    raise
-                if identity(self.manifest(version) or {}) != identity(release.manifest):
-                    raise ReleaseError(
-                        f"another run has published a different release {version} meanwhile; run again"
-                    ) from error
-        return written
+        return written + (self._publish(release.manifest) if with_manifest else [])
+
+    def copy(
+        self, source: ReleaseBucket, manifest: Mapping[str, Any], roles: Sequence[str], with_manifest: bool
+    ) -> list[str]:
+        """Copy archives of a release from a bucket, of whatever region, then its manifest; return the keys written.
+
+        S3 copies by itself, nothing comes through here. When another run publishes the same release meanwhile, the
+        first one wins.
+
+        Raises:
+            ReleaseError: what arrived is not what the manifest says, or the release was published meanwhile with other
+                content.
+        """
+        version = manifest["version"]
+        written = []
+        for role in roles:
+            name = ARCHIVES[role]
+            self._client.copy_object(
+                Bucket=self._bucket,
+                Key=self.key(version, name),
+                CopySource={"Bucket": source._bucket, "Key": source.key(version, name)},
+                ChecksumAlgorithm="SHA256",
+            )
+            written.append(self.key(version, name))
+        if damaged := self.missing(manifest):
+            raise ReleaseError(
+                f"the {' and '.join(damaged)} of release {version} was changed in s3://{source._bucket} while it was "
+                "copied; run again"
+            )
+        return written + (self._publish(manifest) if with_manifest else [])
+
+    def _publish(self, manifest: Mapping[str, Any]) -> list[str]:
+        """Write the manifest unless there is one; return its key when it was written.
+
+        Raises:
+            ReleaseError: the one that is there is of a release with other content.
+        """
+        key = self.key(manifest["version"], MANIFEST)
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=manifest_text(manifest).encode(),
+                ContentType="application/json",
+                IfNoneMatch="*",
+            )
+        except self._client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in ("PreconditionFailed", "ConditionalRequestConflict"):
+                raise
+            if identity(self.manifest(manifest["version"]) or {}) != identity(manifest):
+                raise ReleaseError(
+                    f"another run has published a different release {manifest['version']} meanwhile; run again"
+                ) from error
+            return []
+        return [key]
 
     def archive(self, manifest: Mapping[str, Any], role: str) -> bytes:
         """Return the content of one archive of a release.

@@ -279,6 +279,84 @@ def test_tier_and_release_come_from_the_parameter_store() -> None:
     assert [entry["id"] for entry in stack["resources"]] == ["/vahanhelp/prod/release", "/vahanhelp/prod/tier"]
 
 
+def test_regions_come_from_the_parameter_store() -> None:
+    assert discover(PROD)["regions"] == ["us-east-1"]
+    value = "us-east-1, eu-west-1"
+    boto3.client("ssm").put_parameter(Name="/vahanhelp/prod/regions", Value=value, Type="String", Tags=pairs(OURS))
+    assert discover(PROD)["regions"] == ["us-east-1", "eu-west-1"]
+
+
+def make_named(environment: Environment) -> None:
+    """Make one of each kind that is looked for by the beginning of its name."""
+    name, path, tags = environment.name_prefix, environment.parameter_prefix, environment.tags
+    tags = {**tags, "vahana:tier": "serverless", "vahana:layer": "api"}
+    clients: dict[str, Any] = {
+        each: boto3.client(each)
+        for each in ("cloudwatch", "iam", "lambda", "logs", "secretsmanager", "sns", "sqs", "ssm")
+    }
+    alarm = {"MetricName": "x", "Namespace": "x", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1.0}
+    clients["cloudwatch"].put_metric_alarm(
+        AlarmName=f"{name}-x",
+        **alarm,
+        Statistic="Sum",
+        ComparisonOperator="GreaterThanThreshold",
+        Tags=pairs(tags),
+    )
+    role = clients["iam"].create_role(
+        RoleName=f"{name}-api-api", Path=f"{path}/", AssumeRolePolicyDocument="{}", Tags=pairs(tags)
+    )
+    clients["lambda"].create_function(
+        FunctionName=f"{name}-api",
+        Runtime="nodejs24.x",
+        Role=role["Role"]["Arn"],
+        Handler="api.handler",
+        Code={"ZipFile": b"x"},
+        Tags=tags,
+    )
+    clients["logs"].create_log_group(logGroupName=f"{path}/api/api", tags=tags)
+    clients["secretsmanager"].create_secret(Name=f"{path}/backend", SecretString="x", Tags=pairs(tags))
+    clients["sns"].create_topic(Name=f"{name}-alarms", Tags=pairs(tags))
+    clients["sqs"].create_queue(QueueName=f"{name}-email", tags=tags)
+    clients["ssm"].put_parameter(Name=f"{path}/api/table", Value="x", Type="String", Tags=pairs(tags))
+
+
+def test_the_environment_of_another_region_has_names_that_begin_like_ours() -> None:
+    other = Environment("vahanhelp", "prod-eu-west-1", "us-east-1")
+    make_named(other)
+    stack = discover(PROD, tier="serverless")
+    assert (stack["resources"], stack["foreign"]) == ([], [])
+    theirs = discover(other)
+    make_named(PROD)
+    ours = discover(PROD)
+    assert discover(other) == theirs
+    assert ours["foreign"] == theirs["foreign"] == []
+    assert len(ours["resources"]) == len(theirs["resources"]) == 8
+    assert not {entry["arn"] for entry in ours["resources"]} & {entry["arn"] for entry in theirs["resources"]}
+    for stack, environment in ((ours, PROD), (theirs, other)):
+        assert stack["api"]["function_names"] == [f"{environment.name_prefix}-api"]
+        assert stack["api"]["role_names"] == [f"{environment.name_prefix}-api-api"]
+        assert list(stack["queue"]["urls"]) == ["email"]
+
+
+def test_a_control_of_another_regions_environment_is_not_ours() -> None:
+    config: dict[str, Any] = {
+        "Name": "vahanhelp-prod-frontend",
+        "SigningProtocol": "sigv4",
+        "SigningBehavior": "always",
+        "OriginAccessControlOriginType": "s3",
+    }
+    cloudfront: Any = boto3.client("cloudfront")
+    marker = Environment("vahanhelp", "prod-eu-west-1", "eu-west-1").marker
+    made = cloudfront.create_origin_access_control(OriginAccessControlConfig={**config, "Description": marker})
+    control = made["OriginAccessControl"]["Id"]
+    stack = discover(PROD)
+    assert (stack["resources"], [entry["id"] for entry in stack["foreign"]]) == ([], [control])
+    cloudfront.delete_origin_access_control(Id=control, IfMatch=made["ETag"])
+    cloudfront.create_origin_access_control(OriginAccessControlConfig={**config, "Description": PROD.marker})
+    stack = discover(PROD)
+    assert ([entry["type"] for entry in stack["resources"]], stack["foreign"]) == (["origin-access-control"], [])
+
+
 def test_the_tier_of_a_run_that_broke_off_comes_from_its_tags() -> None:
     make_network(OURS)
     assert discover(PROD)["tier"] == "basic"

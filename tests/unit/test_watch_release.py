@@ -14,6 +14,7 @@ import pytest
 from moto import mock_aws
 
 from lab.moto_patches import awslambda
+from plugins.action import watch_release
 from plugins.action.watch_release import Watcher, event_of
 
 Answer = tuple[bytes, str, str]
@@ -166,3 +167,20 @@ def test_the_question_is_as_api_gateway_asks_it() -> None:
         "/api/health",
         "GET",
     )
+
+
+def test_it_asks_the_region_it_is_told(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    regions = {}
+
+    class Noted(Watcher):
+        def __init__(self, clients: dict[str, Any], arguments: dict[str, Any]) -> None:
+            regions.update({name: client.meta.region_name for name, client in clients.items()})
+            super().__init__(clients, arguments)
+
+        def watch(self) -> dict[str, Any]:
+            return {"succeeded": True}
+
+    monkeypatch.setattr(watch_release, "Watcher", Noted)
+    action = watch_release.ActionModule.__new__(watch_release.ActionModule)
+    assert action.ask({"region": "eu-west-1"}, {}) == {"succeeded": True}
+    assert regions == {"lambda": "eu-west-1", "cloudwatch": "eu-west-1"}

@@ -188,6 +188,42 @@ def test_without_a_front_end_or_a_distribution(s3: Any, release: Any, publish: P
     assert publish("1", distribution_id="")["invalidated"] == []
 
 
+def test_in_another_region_whose_distribution_is_told_by_somebody_else(
+    s3: Any, release: Any, publish: Publish, distribution: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "eu-west-1")
+    regions = set()
+    put = release_frontend.Frontend._put
+
+    def noted(self: release_frontend.Frontend, key: str, body: bytes) -> None:
+        regions.add(self._client.meta.region_name)
+        put(self, key, body)
+
+    monkeypatch.setattr(release_frontend.Frontend, "_put", noted)
+    there = boto3.client("s3")
+    buckets = {"releases_bucket": "cars-prod-eu-west-1-releases", "bucket": "cars-prod-eu-west-1-frontend"}
+    for bucket in buckets.values():
+        there.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    for version, files in {"1": ONE, "2": TWO}.items():
+        release(version, files)
+        for item in s3.list_objects_v2(Bucket=RELEASES)["Contents"]:
+            there.copy_object(
+                Bucket=buckets["releases_bucket"], Key=item["Key"], CopySource={"Bucket": RELEASES, "Key": item["Key"]}
+            )
+        planned = publish(version, check=True, distribution_id="", **buckets)
+        made = publish(version, distribution_id="", **buckets)
+        assert planned["changed"] and planned["uploaded"] == made["uploaded"]
+        assert made["invalidated"] == planned["invalidated"] == []
+        assert publish(version, distribution_id="", **buckets)["changed"] is False
+    served = {item["Key"] for item in there.list_objects_v2(Bucket=buckets["bucket"])["Contents"]}
+    assert served == {*ONE, *TWO, "release.json"}
+    assert (regions, keys(s3), invalidations(distribution)) == ({"eu-west-1"}, set(), 0)
+    # CloudFront is asked whichever region the environment is in.
+    publish("1", **buckets)
+    assert invalidations(distribution) == 1
+
+
 def test_mistakes(s3: Any, release: Any, publish: Publish) -> None:
     assert "no release 'gone' in s3://cars-prod-releases; build it" in publish("gone")["msg"]
     assert publish("gone", check=True)["changed"] is True
