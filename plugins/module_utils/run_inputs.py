@@ -15,7 +15,20 @@ from plugins.module_utils.project import ROOT, known_variables, verb_variables
 from plugins.module_utils.release_artifact import digest_sources
 
 NO_INPUTS = frozenset(
-    ("stack", "settled", "full", "confirm", "public_url", "out", "plan", "plan_file", "plan_format", "plan_out")
+    (
+        "stack",
+        "stack_host",
+        "region_hosts",
+        "settled",
+        "full",
+        "confirm",
+        "public_url",
+        "out",
+        "plan",
+        "plan_file",
+        "plan_format",
+        "plan_out",
+    )
 )
 """Variables that say what is there, or how to look, and not what is wanted."""
 
