@@ -38,8 +38,12 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "cloudfront:function": "Status Stage",
         "codeconnections:connection": "ConnectionStatus",
         "cloudwatch:alarm": "StateValue StateReason StateReasonData EvaluationState",
-        "dynamodb:table": "TableSizeBytes ItemCount IndexSizeBytes TableStatus IndexStatus",
+        "dynamodb:table": (
+            "TableSizeBytes ItemCount IndexSizeBytes TableStatus IndexStatus "
+            "ReplicaStatus ReplicaStatusDescription ReplicaStatusPercentProgress"
+        ),
         "apigateway:apis": "DeploymentId",
+        "apigateway:domainnames": "DomainNameStatus DomainNameStatusMessage",
         "ec2:instance": "NetworkInterfaces StateReason StateTransitionReason PublicDnsName AmiLaunchIndex",
         "ec2:instance-connect-endpoint": "State StateMessage",
         "ec2:subnet": "AvailableIpAddressCount",

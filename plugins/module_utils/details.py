@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from plugins.module_utils.discovery import Aws, Resource
@@ -211,14 +211,36 @@ def _lambda_function(aws: Aws, resource: Resource) -> dict[str, Any]:
     }
 
 
+def _recovery(client: Any, name: str) -> Any:
+    backups = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+    return backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+
+
 def _table(aws: Aws, resource: Resource) -> dict[str, Any]:
-    client, name = aws.clients["dynamodb"], {"TableName": resource.id}
-    backups = client.describe_continuous_backups(**name)["ContinuousBackupsDescription"]
-    recovery = backups.get("PointInTimeRecoveryDescription", {})
-    return {
-        "TimeToLive": client.describe_time_to_live(**name)["TimeToLiveDescription"],
-        "PointInTimeRecovery": recovery.get("PointInTimeRecoveryStatus"),
+    client = aws.clients["dynamodb"]
+    regions = {each["RegionName"] for each in resource.description.get("Replicas", [])} - {aws.environment.region}
+    details = {
+        "TimeToLive": client.describe_time_to_live(TableName=resource.id)["TimeToLiveDescription"],
+        "PointInTimeRecovery": _recovery(client, resource.id),
     }
+    if regions:
+        details["ReplicaSettings"] = {region: _replica(aws, resource.id, region) for region in sorted(regions)}
+    return details
+
+
+def _replica(aws: Aws, name: str, region: str) -> dict[str, Any]:
+    """What a replica has for itself; its region may be lost, which is no reason not to look at the others."""
+    client = aws.clients[f"dynamodb {region}"]
+    try:
+        table = client.describe_table(TableName=name)["Table"]
+        pages = client.get_paginator("list_tags_of_resource").paginate(ResourceArn=table["TableArn"])
+        return {
+            "DeletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
+            "PointInTimeRecovery": _recovery(client, name),
+            "Tags": {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]},
+        }
+    except BotoCoreError as error:
+        return {"Error": type(error).__name__}
 
 
 def _http_api(aws: Aws, resource: Resource) -> dict[str, Any]:
@@ -227,6 +249,10 @@ def _http_api(aws: Aws, resource: Resource) -> dict[str, Any]:
         kind: [item for page in client.get_paginator(f"get_{kind}").paginate(**api) for item in page["Items"]]
         for kind in ("integrations", "routes", "stages")
     }
+
+
+def _domain_name(aws: Aws, resource: Resource) -> dict[str, Any]:
+    return {"ApiMappings": aws.clients["apigatewayv2"].get_api_mappings(DomainName=resource.id)["Items"]}
 
 
 def _schedule(aws: Aws, resource: Resource) -> dict[str, Any]:
@@ -295,6 +321,7 @@ DETAILS: Mapping[str, Reader] = {
     "lambda:function": _lambda_function,
     "dynamodb:table": _table,
     "apigateway:apis": _http_api,
+    "apigateway:domainnames": _domain_name,
     "events:rule": _schedule,
     "ecs:cluster": _cluster,
     "ecr:repository": _repository,

@@ -52,6 +52,8 @@ ROLE_TAG = "vahana:role"
 DEAD_LETTER = "-dlq"
 #: The alias of a function that visitors ask.
 ALIAS = "live"
+#: The name that an HTTP API has of its own, with its region: by it a health check asks one region's API.
+OWN_NAME = re.compile(r"[^.]+\.execute-api\.([^.]+)\.amazonaws\.com")
 
 EMPTY: dict[str, Any] = {
     "account_id": "",
@@ -160,7 +162,7 @@ EMPTY: dict[str, Any] = {
     },
     "audit": {"trail_arn": "", "budget": ""},
     "firewall": {"cloudfront_acl_arn": "", "load_balancer_acl_arn": "", "rules": 0},
-    "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": [], "health_check_id": ""},
+    "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": [], "health_check_id": "", "health_checks": {}},
     "monitoring": {"topic_arn": "", "alarm_names": [], "alarms": [], "dashboard": ""},
     "table": {"name": "", "arn": ""},
     "api": {
@@ -171,6 +173,8 @@ EMPTY: dict[str, Any] = {
         "role_names": [],
         "log_groups": [],
         "parameter_names": [],
+        "domain_name": "",
+        "domain_target": "",
     },
     "containers": {
         "cluster": "",
@@ -277,13 +281,13 @@ class Clients(Mapping[str, Any]):
         )
 
     def __getitem__(self, name: str) -> Any:
-        """Return the client of a service; of "<service> global" the one in :data:`GLOBAL_REGION`."""
+        """Return the client of a service; of "<service> <region>" or "<service> global" the one there."""
         with self._one_at_a_time:
             if name not in self._made:
-                service = name.removesuffix(" global")
+                service, _, where = name.partition(" ")
                 self._made[name] = self._session.client(
                     self.ALIASES.get(service, service),  # type: ignore[call-overload]
-                    region_name=self._region if service == name else GLOBAL_REGION,
+                    region_name={"": self._region, "global": GLOBAL_REGION}.get(where, where),
                     config=self._config,
                 )
             return self._made[name]
@@ -631,17 +635,20 @@ def _zones(aws: Aws) -> Iterator[Resource]:
             and owner in (value["Value"] for value in record.get("ResourceRecords", []))
         }
         arn = f"arn:aws:route53:::hostedzone/{zone_id}"
-        found = {**zone, "ZoneId": zone_id, "Domains": sorted(domains), "Records": records}
+        # That of the environment before those below it, as that of its API.
+        ordered = sorted(domains, key=lambda domain: (len(domain), domain))
+        found = {**zone, "ZoneId": zone_id, "Domains": ordered, "Records": records}
         yield Resource("route53:hostedzone", zone_id, arn, tags_of(tags), False, found)
-        for domain in sorted(domains):
+        for domain in ordered:
             for record in records:
                 name = record["Name"].rstrip(".")
                 if name == domain or (record["Type"] == "TXT" and name == f"_vahana.{domain}"):
-                    identity = f"{name} {record['Type']}"
+                    # Several of one name and type differ by their identifier.
+                    parts = [name, record["Type"], *filter(None, [record.get("SetIdentifier")])]
                     yield Resource(
                         "route53:record",
-                        identity,
-                        f"{arn}/{name}/{record['Type']}",
+                        " ".join(parts),
+                        f"{arn}/{'/'.join(parts)}",
                         {**aws.environment.tags, LAYER_TAG: "dns"},
                         False,
                         {**record, "ZoneId": zone_id},
@@ -784,6 +791,13 @@ def _http_apis(aws: Aws) -> Iterator[Resource]:
             arn = f"arn:aws:apigateway:{aws.environment.region}::/apis/{item['ApiId']}"
             # Many may have the same name: it is none that we would collide with.
             yield Resource("apigateway:apis", item["ApiId"], arn, item.get("Tags", {}), False, item)
+
+
+def _domain_names(aws: Aws) -> Iterator[Resource]:
+    for item in pages(aws.clients["apigatewayv2"], "get_domain_names", "Items"):
+        arn = f"arn:aws:apigateway:{aws.environment.region}::/domainnames/{item['DomainName']}"
+        # All of the account: only our tags say which is ours.
+        yield Resource("apigateway:domainnames", item["DomainName"], arn, item.get("Tags", {}), False, item)
 
 
 def _containers(aws: Aws) -> Iterator[Resource]:
@@ -976,6 +990,7 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
     ("arn:*:lambda:*:function:*", _functions),
     ("arn:*:dynamodb:*:table/*", _tables),
     ("arn:*:apigateway:*::/apis/*", _http_apis),
+    ("arn:*:apigateway:*::/domainnames/*", _domain_names),
     ("arn:*:events:*:rule/*", _schedules),
     ("arn:*:ec2:*:vpc-flow-log/*", _ec2("vpc-flow-log", "describe_flow_logs", "FlowLogs", "FlowLogId")),
     ("arn:*:s3:::*-logs-[0-9]*", _bucket("logs")),
@@ -1040,8 +1055,8 @@ LISTED = frozenset(
         "sqs:queue",
         *(f"lambda:{kind}" for kind in ("function", "event-source-mapping")),
         "dynamodb:table",
-        # Its stage is part of it.
-        "apigateway:apis",
+        # The stage is part of the one, the mapping of the other.
+        *(f"apigateway:{kind}" for kind in ("apis", "domainnames")),
         "events:rule",
         # Tasks come and go, and so do the network interfaces of theirs.
         *(f"ecs:{kind}" for kind in ("cluster", "service", "task-definition", "task")),
@@ -1450,11 +1465,24 @@ def _fill_edge(stack: dict[str, Any], ours: Found, environment: Environment) -> 
             stack["dns"].update(
                 domain=domains[0], zone_id=zone.id, zone_name=str(zone.description.get("Name", "")).rstrip(".")
             )
-    stack["dns"]["health_check_id"] = next((check.id for check in ours.get("route53:healthcheck", [])), "")
+    records = [resource.description for resource in ours.get("route53:record", [])]
     stack["dns"]["records"] = [
-        {"name": str(item["Name"]).rstrip("."), "type": item["Type"], "zone_id": item["ZoneId"]}
-        for item in (resource.description for resource in ours.get("route53:record", []))
+        {
+            "name": str(item["Name"]).rstrip("."),
+            "type": item["Type"],
+            "identifier": item.get("SetIdentifier", ""),
+            "zone_id": item["ZoneId"],
+        }
+        for item in records
     ]
+    asked = {item.get("HealthCheckId") for item in records}
+    # Of two for one region, which a killed run leaves, the one that a record asks comes last and stays.
+    for check in sorted(ours.get("route53:healthcheck", []), key=lambda check: check.id in asked):
+        regional = OWN_NAME.fullmatch(str(check.description["HealthCheckConfig"].get("FullyQualifiedDomainName", "")))
+        if regional:
+            stack["dns"]["health_checks"][regional[1]] = check.id
+        else:
+            stack["dns"]["health_check_id"] = stack["dns"]["health_check_id"] or check.id
 
 
 def _fill_messaging(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
@@ -1485,6 +1513,8 @@ def _fill_messaging(stack: dict[str, Any], ours: Found, environment: Environment
 def _fill_api(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
     """Fill in the table, the HTTP API and the functions that answer it."""
     table, api = _one(ours, "dynamodb:table"), _one(ours, "apigateway:apis")
+    domain = _one(ours, "apigateway:domainnames")
+    configurations = domain.get("DomainNameConfigurations", [])
     stack["table"].update(name=table.get("TableName", ""), arn=table.get("TableArn", ""))
     functions = sorted(_of_layer(ours, "lambda:function", "api"), key=lambda resource: resource.id)
     answering = next((each for each in functions if each.id == f"{environment.name_prefix}-api"), None)
@@ -1496,6 +1526,8 @@ def _fill_api(stack: dict[str, Any], ours: Found, environment: Environment) -> N
         role_names=sorted(each.id for each in _of_layer(ours, "iam:role", "api")),
         log_groups=sorted(each.id for each in _of_layer(ours, "logs:log-group", "api")),
         parameter_names=sorted(each.id for each in _of_layer(ours, "ssm:parameter", "api")),
+        domain_name=domain.get("DomainName", ""),
+        domain_target=next((each.get("ApiGatewayDomainName", "") for each in configurations), ""),
     )
 
 

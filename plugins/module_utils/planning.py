@@ -501,6 +501,7 @@ KINDS = {
     "release_frontend": "front end",
     "route53": "record",
     "route53_health_check": "health check",
+    "route53_regional_records": "records",
     "route53_zone": "zone",
     "s3_bucket": "bucket",
     "s3_lifecycle": "lifecycle of bucket",

@@ -7,8 +7,11 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from lab.moto_patches import budgets
+from plugins.module_utils import details
+from plugins.module_utils.convergence import differences
 from plugins.module_utils.discovery import (
     EMPTY,
     Aws,
@@ -491,6 +494,167 @@ def test_the_cache() -> None:
     assert owned == {"elasticache:replicationgroup", "elasticache:subnetgroup"}
     cache.delete_replication_group(ReplicationGroupId="vahanhelp-prod")
     assert discover(PROD)["cache"] == EMPTY["cache"]
+
+
+def records_of(*names: str, domain: str = "api.cars.example.com") -> str:
+    """Make a zone with the environment's domain and a record of its API for each region; return its id."""
+    route53: Any = boto3.client("route53")
+    zone = str(route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"])
+    marker = [{"Value": f'"{PROD.marker}"'}]
+    wanted: list[dict[str, Any]] = [
+        {"Name": f"_vahana.{name}", "Type": "TXT", "TTL": 300, "ResourceRecords": marker}
+        for name in ("cars.example.com", domain)
+    ]
+    wanted.append({"Name": "cars.example.com", "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]})
+    for name in names:
+        target = [{"Value": f"d-0.execute-api.{name}.amazonaws.com"}]
+        check = health_check(f"a1.execute-api.{name}.amazonaws.com")
+        record = {"Name": domain, "Type": "CNAME", "SetIdentifier": name, "Region": name, "TTL": 10}
+        wanted.append({**record, "ResourceRecords": target, "HealthCheckId": check})
+    changes = [{"Action": "CREATE", "ResourceRecordSet": each} for each in wanted]
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    return zone.rpartition("/")[2]
+
+
+def health_check(name: str) -> str:
+    """Make a health check of ours that asks a name; return its id."""
+    route53: Any = boto3.client("route53")
+    config = {"Type": "HTTPS", "FullyQualifiedDomainName": name, "RequestInterval": 10, "FailureThreshold": 2}
+    made = str(route53.create_health_check(CallerReference=name, HealthCheckConfig=config)["HealthCheck"]["Id"])
+    route53.change_tags_for_resource(ResourceType="healthcheck", ResourceId=made, AddTags=pairs(OURS))
+    return made
+
+
+def test_the_records_of_several_regions() -> None:
+    # Left by a killed run: the API of the first region was made anew since.
+    left = health_check("a0.execute-api.us-east-1.amazonaws.com")
+    zone = records_of("us-east-1", "eu-west-1")
+    route53: Any = boto3.client("route53")
+    own = health_check("cars.example.com")
+    found = {
+        each["HealthCheckConfig"]["FullyQualifiedDomainName"]: each["Id"]
+        for each in route53.list_health_checks()["HealthChecks"]
+    }
+    stack = discover(PROD)
+    assert (stack["dns"]["domain"], stack["dns"]["zone_id"]) == ("cars.example.com", zone)
+    assert stack["dns"]["health_check_id"] == own
+    assert stack["dns"]["health_checks"] == {
+        region: found[f"a1.execute-api.{region}.amazonaws.com"] for region in ("us-east-1", "eu-west-1")
+    }
+    assert {each["id"] for each in stack["resources"] if each["type"] == "healthcheck"} == {left, *found.values()}
+    assert sorted((each["name"], each["type"], each["identifier"]) for each in stack["dns"]["records"]) == [
+        ("_vahana.api.cars.example.com", "TXT", ""),
+        ("_vahana.cars.example.com", "TXT", ""),
+        ("api.cars.example.com", "CNAME", "eu-west-1"),
+        ("api.cars.example.com", "CNAME", "us-east-1"),
+        ("cars.example.com", "A", ""),
+    ]
+    arns = [each["arn"] for each in stack["resources"] if each["type"] == "record"]
+    assert len(set(arns)) == 5
+    assert f"arn:aws:route53:::hostedzone/{zone}/cars.example.com/A" in arns, "as it was with one region"
+    assert discover(Environment("vahanhelp", "prod-eu-west-1", "eu-west-1"))["dns"] == EMPTY["dns"]
+
+
+def test_records_and_checks_of_several_regions_that_drift() -> None:
+    zone = records_of("us-east-1", "eu-west-1")
+    route53: Any = boto3.client("route53")
+
+    def recorded() -> Any:
+        return observe(connect(PROD)).documents
+
+    before = recorded()
+    arn = f"arn:aws:route53:::hostedzone/{zone}/api.cars.example.com/CNAME/eu-west-1"
+    fields = before[arn]["fields"]
+    assert (fields["Region"], fields["TTL"]) == ("eu-west-1", 10)
+    listed = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    [record] = [each for each in listed if each.get("SetIdentifier") == "eu-west-1"]
+    edited = {"TTL": 60, "Region": "eu-west-2", "HealthCheckId": "x", "ResourceRecords": [{"Value": "y"}]}
+    changes = [{"Action": "UPSERT", "ResourceRecordSet": {**record, **edited}}]
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    route53.update_health_check(HealthCheckId=record["HealthCheckId"], FailureThreshold=5)
+    drifted = {each["id"]: {field["field"] for field in each["fields"]} for each in differences(before, recorded())}
+    assert drifted["api.cars.example.com CNAME eu-west-1"] == set(edited)
+    assert "HealthCheckConfig.FailureThreshold" in drifted[record["HealthCheckId"]] and len(drifted) == 2
+
+
+def test_the_custom_domain_name_of_an_api() -> None:
+    acm, api = boto3.client("acm"), boto3.client("apigatewayv2")
+    zone = boto3.client("route53").create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
+    certificates = []
+    for _ in range(2):
+        arn = acm.request_certificate(DomainName="*.example.com", ValidationMethod="DNS")["CertificateArn"]
+        [option] = acm.describe_certificate(CertificateArn=arn)["Certificate"]["DomainValidationOptions"]
+        record: Any = {**option["ResourceRecord"]}
+        wanted: Any = {"Name": record["Name"], "Type": "CNAME", "TTL": 60}
+        wanted["ResourceRecords"] = [{"Value": record["Value"]}]
+        changes: Any = [{"Action": "UPSERT", "ResourceRecordSet": wanted}]
+        boto3.client("route53").change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+        certificates.append(arn)
+    apis = [api.create_api(Name="x", ProtocolType="HTTP")["ApiId"] for _ in range(2)]
+    for each in apis:
+        api.create_stage(ApiId=each, StageName="$default")
+    configured: Any = [{"CertificateArn": certificates[0], "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}]
+    for name, tags in (("api.example.com", OURS), ("test.example.com", {**OURS, "vahana:env": "test"})):
+        made = api.create_domain_name(DomainName=name, DomainNameConfigurations=configured, Tags=tags)
+        mapping = api.create_api_mapping(DomainName=name, ApiId=apis[0], Stage="$default")["ApiMappingId"]
+        if tags is OURS:
+            target, ours = made["DomainNameConfigurations"][0]["ApiGatewayDomainName"], mapping
+    stack = discover(PROD, tier="serverless")
+    assert (stack["api"]["domain_name"], stack["api"]["domain_target"]) == ("api.example.com", target)
+    assert [each["id"] for each in stack["resources"]] == ["api.example.com"]
+    assert stack["resources"][0]["type"] == "domainnames"
+
+    def recorded() -> Any:
+        return observe(connect(PROD, tier="serverless")).documents
+
+    before = recorded()
+    api.update_api_mapping(DomainName="api.example.com", ApiMappingId=ours, ApiId=apis[1], Stage="$default")
+    assert [each["field"] for each in differences(before, recorded())[0]["fields"]] == ["ApiMappings"]
+    before = recorded()
+    moved: Any = [{**configured[0], "CertificateArn": certificates[1]}]
+    api.update_domain_name(DomainName="api.example.com", DomainNameConfigurations=moved)
+    assert [each["field"] for each in differences(before, recorded())[0]["fields"]] == ["DomainNameConfigurations"]
+
+
+def test_a_table_with_a_replica() -> None:
+    home, abroad = (boto3.client("dynamodb", region_name=region) for region in ("us-east-1", "eu-west-1"))
+    home.create_table(
+        TableName="vahanhelp-prod",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        Tags=pairs(OURS),  # type: ignore[arg-type]
+    )
+
+    def recorded() -> Any:
+        [document] = observe(connect(PROD)).documents.values()
+        return document["fields"]
+
+    alone = recorded()
+    assert not {"Replicas", "ReplicaSettings"} & alone.keys()
+    home.update_table(TableName="vahanhelp-prod", ReplicaUpdates=[{"Create": {"RegionName": "eu-west-1"}}])
+    fields = recorded()
+    assert [each["RegionName"] for each in fields["Replicas"]] == ["eu-west-1"]
+    before = fields["ReplicaSettings"]["eu-west-1"]
+    arn = abroad.describe_table(TableName="vahanhelp-prod")["Table"]["TableArn"]
+    abroad.update_table(TableName="vahanhelp-prod", DeletionProtectionEnabled=True)
+    recovery: Any = {"PointInTimeRecoveryEnabled": True}
+    abroad.update_continuous_backups(TableName="vahanhelp-prod", PointInTimeRecoverySpecification=recovery)
+    abroad.tag_resource(ResourceArn=arn, Tags=[{"Key": "a", "Value": "b"}])
+    after = recorded()["ReplicaSettings"]["eu-west-1"]
+    assert {key for key in after if after[key] != before[key]} == {
+        *("DeletionProtectionEnabled", "PointInTimeRecovery", "Tags"),
+    }
+
+
+def test_a_replica_in_a_region_that_is_lost() -> None:
+    class Lost:
+        def describe_table(self, **_: Any) -> Any:
+            raise EndpointConnectionError(endpoint_url="https://dynamodb.eu-west-1.amazonaws.com")
+
+    aws = Aws(PROD, {"dynamodb eu-west-1": Lost()}, "123456789012")
+    assert details._replica(aws, "vahanhelp-prod", "eu-west-1") == {"Error": "EndpointConnectionError"}
 
 
 def test_a_final_snapshot_is_retained_and_not_left() -> None:
