@@ -444,6 +444,7 @@ _OTHER_NAMES = ("zone", "version", "prefix", "service", "instance_ids", "image_i
 #: What people call what a module keeps.
 KINDS = {
     "acm_request": "certificate",
+    "apigatewayv2_domain_name": "domain name",
     "apigatewayv2_http_api": "HTTP API",
     "autoscaling_group": "Auto Scaling group",
     "autoscaling_lifecycle_hook": "lifecycle hook",
@@ -536,6 +537,7 @@ class Known:
 #: What roles read of a module's results, for when the module could not say it.
 RESULTS: dict[str, Callable[[Arguments, Known], Object]] = {
     "acm_request": lambda a, known: {"arn": known.field("CertificateArn")},
+    "apigatewayv2_domain_name": lambda a, known: {"regional_domain_name": known.field("ApiGatewayDomainName")},
     "apigatewayv2_http_api": lambda a, known: {
         "api_id": known.field("ApiId"),
         "arn": known.field("Arn"),

@@ -42,8 +42,17 @@ def test_an_empty_account(account: Account) -> None:
     account.load("empty")
     planned = prove(account, "serverless", *GIVEN)
     account.save("both")
-    there = {item for _role, _task, item in planned.changed if item.endswith(f" in {ABROAD}")}
-    assert len(there) > 20
+    there = {change for change in planned.changed if change[-1].endswith(f" in {ABROAD}")}
+    assert len(there) > 30
+    assert {role for role, _task, _item in there} > {
+        "storage",
+        "queue",
+        "release",
+        "api",
+        "functions",
+        "monitoring",
+        "edge",
+    }
     assert plan(account, "serverless", *AGAIN).changed == set()
     assert {record["SetIdentifier"]: record["Region"] for record in _records(account)} == {
         "us-east-1": "us-east-1",
