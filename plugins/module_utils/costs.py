@@ -178,6 +178,7 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
         demands += _tasks(1, *(sum(size) for size in zip(*sizes, strict=True)))
     demands.append(Demand("hosted zone", bool(stack["dns"]["zone_id"]) + bool(services), "hosted zone"))
     demands.append(Demand("health check", 1 if stack["dns"]["health_check_id"] else 0, "health check"))
+    demands.append(Demand("fast health check", len(stack["dns"]["health_checks"]), "health check of a region"))
     return demands
 
 
@@ -187,7 +188,7 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
     A group that scaling or a person has set keeps its size as far as the limits allow. Alarms are those that are there.
 
     :param stack: as for :func:`stack_demands`.
-    :param wanted: the tier's data, as for :func:`tier_demands`, with the group's largest size.
+    :param wanted: the tier's data, as for :func:`tier_demands`, with the group's largest size and the ``regions``.
     """
     layers = wanted["layers"]
     group = wanted["compute_kind"] == "auto_scaling_group"
@@ -236,6 +237,7 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
             "dns": {
                 "zone_id": "planned" if "dns" in layers else stack["dns"]["zone_id"],
                 "health_check_id": "planned" if "dns" in layers and wanted["dns_health_check"] else "",
+                "health_checks": wanted["regions"] if len(wanted["regions"]) > 1 else [],
             },
             "resources": [*owned, *[{"service": "secretsmanager", "type": "secret"}] * _secrets(layers)],
         },

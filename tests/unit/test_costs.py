@@ -108,6 +108,15 @@ def test_a_domain_of_the_full_tier_is_asked_from_outside() -> None:
     assert live - costs.total(costs.bill(costs.stack_demands(running_basic(), 8), PRICES)) == pytest.approx(2)
 
 
+def test_regions_are_asked_often() -> None:
+    stack = running_basic()
+    stack["dns"].update(zone_id="Z1", health_checks={"us-east-1": "x", "eu-west-1": "y"})
+    live = costs.total(costs.bill(costs.stack_demands(stack, 8), PRICES))
+    assert live - costs.total(costs.bill(costs.stack_demands(running_basic(), 8), PRICES)) == pytest.approx(
+        0.5 + 2 * 2.5
+    )
+
+
 def test_the_full_tier_pays_for_its_firewall() -> None:
     without = tier("full", BASIC["layers"])
     with_it = {**without, "layers": [*BASIC["layers"], "firewall"]}

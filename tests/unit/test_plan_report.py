@@ -109,7 +109,7 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
         "firewall": {"rules": 0},
         "containers": {"services": []},
         "resources": [],
-        "dns": {"zone_id": "", "health_check_id": ""},
+        "dns": {"zone_id": "", "health_check_id": "", "health_checks": {}},
     }
     wanted = {
         "layers": ["identity", "compute"],
@@ -125,6 +125,7 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
         "cache_node_type": "",
         "cache_replicas": 0,
         "dns_health_check": False,
+        "regions": ["us-east-1"],
     }
     prices: dict[str, dict[str, Any]] = {
         "ec2 t3.micro": {"usd": 7},
