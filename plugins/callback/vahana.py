@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ansible.executor.task_result import CallbackTaskResult
     from ansible.playbook import Playbook
     from ansible.playbook.included_file import IncludedFile
+    from ansible.playbook.play import Play
     from ansible.playbook.task import Task
 
 DOCUMENTATION = r"""
@@ -27,7 +28,7 @@ type: stdout
 short_description: One line a change, one line a problem, the summary as plain text
 description:
   - Prints a line for each task that changed something, and for each that failed its message alone, line by line.
-  - Tasks that found everything as it should be are counted in the recap and not shown.
+  - Tasks that found everything as it should be are counted in the recap and not shown, nor are plays without a task.
   - Messages of C(debug) are printed as they are.
   - While a task lasts whose vars have one that ends in C(_usual), it says twice a minute how long that usually takes.
   - With C(-v) or more it prints exactly what the default callback does.
@@ -92,6 +93,8 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         self._waits: dict[str, tuple[float, float]] = {}
         #: The task that takes long, if one runs.
         self._wait: _Wait | None = None
+        #: The play that has begun and done nothing yet.
+        self._silent: Play | None = None
 
     def v2_playbook_on_start(self, playbook: Playbook) -> None:
         """Become a dry run, with the callback that prints it, where the playbook is the plan."""
@@ -108,9 +111,24 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             )
         super().v2_playbook_on_start(playbook)
 
+    def v2_playbook_on_play_start(self, play: Play) -> None:
+        """Name the play when it does something: many have no hosts, or end at once."""
+        if not self._plain:
+            super().v2_playbook_on_play_start(play)
+            return
+        self._play, self._silent = play, play
+
+    def v2_playbook_on_no_hosts_matched(self) -> None:
+        """Print nothing of a play that has nothing to do."""
+        if not self._plain:
+            super().v2_playbook_on_no_hosts_matched()
+
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
         """Begin to say what is waited for, if that is known to take long."""
         self._end_wait()
+        if self._silent:
+            super().v2_playbook_on_play_start(self._silent)
+            self._silent = None
         usual = next((str(value) for name, value in task.vars.items() if name.endswith(_USUAL)), "")
         if usual and self._plain:
             self._wait = _Wait(self._display.display, task.get_name().strip(), usual)

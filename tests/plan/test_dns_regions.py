@@ -69,7 +69,7 @@ def checks(account: Account) -> dict[str, dict[str, Any]]:
 
 
 def test_the_records_of_several_regions(account: Account) -> None:
-    """A second region comes and changes in every way; the domain's own records stay as they were, and all of it goes."""
+    """A second region comes and changes in every way; the domain's own records stay; all of it goes."""
     account.load("empty")
     route53 = account.client("route53")
     both = [region(HOME), region(ABROAD)]

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from plugins.callback import vahana
+from plugins.module_utils.project import ROOT
+
+PLAYS = """
+- name: Where nobody is
+  hosts: nowhere
+  gather_facts: false
+  tasks: [{ansible.builtin.debug: {msg: never}}]
+- name: What ends at once
+  hosts: localhost
+  gather_facts: false
+  tasks: [{ansible.builtin.meta: end_play}]
+- name: What says something
+  hosts: localhost
+  gather_facts: false
+  tasks: [{ansible.builtin.debug: {msg: said}}]
+"""
 
 
 def test_a_long_task_says_what_is_usual_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,3 +55,20 @@ def test_a_failure_that_is_hidden_says_how_to_see_it() -> None:
         "failed; why is hidden, for it may hold a secret: -e <role>_no_log=false shows it, secrets and all"
     ]
     assert list(vahana.message_lines({"failed": True})) == ["failed without a message; run again with -v"]
+
+
+def test_a_play_that_does_nothing_is_not_named(tmp_path: Path) -> None:
+    (tmp_path / "plays.yml").write_text(PLAYS)
+    ran = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local", tmp_path / "plays.yml"],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    said = [line.strip("* ") for line in ran.stdout.split("PLAY RECAP")[0].splitlines() if line.strip()]
+    assert said == ["PLAY [What says something]", "said"]
