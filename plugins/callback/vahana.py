@@ -126,7 +126,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
         """Begin to say what is waited for, if that is known to take long."""
         self._end_wait()
-        if self._silent:
+        if self._silent and task.action not in constants._ACTION_META:
             super().v2_playbook_on_play_start(self._silent)
             self._silent = None
         usual = next((str(value) for name, value in task.vars.items() if name.endswith(_USUAL)), "")
