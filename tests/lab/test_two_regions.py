@@ -13,6 +13,7 @@ import boto3
 import pytest
 
 from tests.lab.conftest import ENDPOINT, playbook, run, wait_for
+from tests.lab.load import load
 from tests.lab.visitor import CAR, call
 
 pytestmark = pytest.mark.long
@@ -100,12 +101,14 @@ def test_a_second_run_changes_nothing() -> None:
 def test_a_release_comes_to_both_regions_and_goes_back_in_both() -> None:
     def releases() -> list[str]:
         output = playbook("playbooks/status.yml").output
-        return [line.split()[-1] for line in output.splitlines() if line.startswith("requests")]
+        return [line.split()[-1] for line in output.splitlines() if line.strip().startswith("requests")]
 
-    playbook("playbooks/deploy.yml", *TIER[2:], "-e", "release=next", "-e", "release_build_named=true")
-    assert releases() == ["next", "next"]
-    playbook("playbooks/rollback.yml", *TIER[2:])
-    assert releases() == ["good", "good"]
+    with load("serverless/two-regions", slower=0.5) as seen:
+        playbook("playbooks/deploy.yml", *TIER[2:], "-e", "release=next", "-e", "release_build_named=true")
+        assert releases() == ["next", "next"]
+        playbook("playbooks/rollback.yml", *TIER[2:])
+        assert releases() == ["good", "good"]
+    seen.assert_unnoticed(1000)
 
 
 @pytest.mark.usefixtures("two_regions")
