@@ -10,6 +10,7 @@ Modules of this project run in their own check mode, under the same watch.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
@@ -211,7 +212,8 @@ class Planner:
         results["plan"] = vars(plan)
         results.setdefault("diff", {"before": plan.before, "after": plan.after})
         if self.module in RESULTS and plan.action != "delete":
-            _complete(results, RESULTS[self.module](arguments, Known(self._field if plan.action == "change" else None)))
+            known = functools.partial(self._field, resource=plan.name) if plan.action == "change" else None
+            _complete(results, RESULTS[self.module](arguments, Known(known)))
         return results
 
     def _asks(self, arguments: Mapping[str, Any]) -> bool:
@@ -276,7 +278,7 @@ class Planner:
             after[_snake(write.operation)] = True
         return before, after
 
-    def _field(self, name: str) -> Any:
+    def _field(self, name: str, resource: str) -> Any:
         """Return a field of the task's resource from what was written or read of it, or that it comes later."""
         for write in self.writes:
             if name in write.parameters:
@@ -284,6 +286,11 @@ class Planner:
             found, value = self._find(write, name)
             if found:
                 return value
+        # What is written may be a part of it that does not say whose it is, as a listener's rule.
+        for _operation, answer in reversed(self._read):
+            for _depth, read in _objects(answer):
+                if resource and name in read and resource in read.values():
+                    return _plain(read[name])
         return KNOWN_AFTER_APPLY
 
     def _find(self, write: _Write, name: str) -> tuple[bool, Any]:
