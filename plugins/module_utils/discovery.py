@@ -59,6 +59,7 @@ EMPTY: dict[str, Any] = {
     "account_id": "",
     "region": "",
     "regions": [],
+    "domain": "",
     "tier": "",
     "release": "",
     "image": {"ami_id": "", "name": "", "hash": "", "builder_instance_ids": [], "snapshot_ids": []},
@@ -1220,6 +1221,7 @@ def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) ->
     # A run that broke off before it wrote the parameter has tagged what it made.
     stack["tier"] = values.get("tier") or next(filter(None, tiers), "")
     stack["release"] = values.get("release", "")
+    stack["domain"] = values.get("domain", "")
     stack["regions"] = [name for each in values.get("regions", "").split(",") if (name := each.strip())]
     stack["regions"] = stack["regions"] or [environment.region]
     instance = f"{environment.name_prefix}-instance"

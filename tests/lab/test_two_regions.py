@@ -19,7 +19,8 @@ from tests.lab.visitor import CAR, call
 pytestmark = pytest.mark.long
 
 HOME, ABROAD = "us-east-1", "eu-west-1"
-TIER = ("-e", "tier=serverless", "-e", "domain=cars.example.com", "-e", "dns_zone_create=true")
+GIVEN = ("-e", "domain=cars.example.com", "-e", "dns_zone_create=true", "-e", f"regions={HOME},{ABROAD}")
+TIER = ("-e", "tier=serverless")
 NAME = "vahanhelp-prod"
 #: What the records promise (roles/dns): a check each 10 s, two failures in a row, a TTL of 10 s.
 PROMISED_SECONDS = 30
@@ -72,9 +73,7 @@ def _ids(region: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def two_regions(lab: None) -> Iterator[None]:
-    playbook(
-        "site.yml", *TIER, "-e", f"regions={HOME},{ABROAD}", "-e", "release=good", "-e", "release_build_named=true"
-    )
+    playbook("site.yml", *TIER, *GIVEN, "-e", "release=good", "-e", "release_build_named=true")
     yield
     run("lab", "fault", "region", HOME, "--heal")
     gone = playbook("playbooks/destroy.yml", "-e", f"confirm={NAME}")
@@ -104,9 +103,9 @@ def test_a_release_comes_to_both_regions_and_goes_back_in_both() -> None:
         return [line.split()[-1] for line in output.splitlines() if line.strip().startswith("requests")]
 
     with load("serverless/two-regions", slower=0.5) as seen:
-        playbook("playbooks/deploy.yml", *TIER[2:], "-e", "release=next", "-e", "release_build_named=true")
+        playbook("playbooks/deploy.yml", "-e", "release=next", "-e", "release_build_named=true")
         assert releases() == ["next", "next"]
-        playbook("playbooks/rollback.yml", *TIER[2:])
+        playbook("playbooks/rollback.yml")
         assert releases() == ["good", "good"]
     seen.assert_unnoticed(1000)
 

@@ -158,6 +158,8 @@ def test_a_domain(account: Account, finished: Callable[[str], None]) -> None:
     given = _edit({"domain": "cars.example.com", "dns_zone_create": True})
     added = {(entry["role"], entry["task"]) for entry in prove(account, "full", *given).entries}
     assert ("dns", "Health check | Ask the domain") in added
+    # It need not be named again.
+    assert plan(account, "full").changed == set()
     route53 = account.client("route53")
     [check] = route53.list_health_checks()["HealthChecks"]
     [alarm] = account.client("cloudwatch").describe_alarms(AlarmNames=[f"{NAME}-domain-unreachable"])["MetricAlarms"]
