@@ -37,7 +37,7 @@ def _records(account: Account) -> list[dict[str, Any]]:
 
 
 def test_an_empty_account(account: Account) -> None:
-    """The plan names every task of the first run, in both regions; later neither regions nor domain need to be named."""
+    """The plan names every task of the first run, in both regions; later neither they nor the domain need be named."""
     account.load("empty")
     planned = prove(account, "serverless", *GIVEN)
     account.save("both")
