@@ -10,7 +10,7 @@ from tests.ops.stage import make_instance
 PLAYBOOK = """
 - hosts: hosts
   gather_facts: false
-  vars: {aws_region: us-east-1}
+  vars: {this_region: us-east-1}
   tasks:
     - ansible.builtin.include_role: {name: reload}
       vars: {reload_connect_timeout: 2}
