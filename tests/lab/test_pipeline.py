@@ -119,7 +119,8 @@ def test_a_push_is_tested_built_and_deployed_to_new_hosts(repository: Repository
     assert after != before
     assert after == _approved(aws)
     assert not _hosts(aws) & hosts
-    told = json.loads(playbook("playbooks/history.yml", "-e", "format=json", "-e", "limit=1").output.splitlines()[-1])
+    printed = playbook("playbooks/history.yml", "-e", "format=json", "-e", "limit=1").output.splitlines()
+    told = json.loads(next(line for line in printed if line.startswith("{")))
     assert (told["verb"], told["to"], told["result"], told["reason"]) == ("deploy", after, "ok", f"commit {commit}")
 
 
