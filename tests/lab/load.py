@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from tests.lab.conftest import ROOT, run
 from tests.lab.visitor import URL
@@ -65,6 +66,13 @@ class Load:
 def rows(database: str = "vahanhelp-prod") -> set[str]:
     """Ids of all listings, as the database's own host has them."""
     return set(run("lab", "psql", database, "-c", "SELECT id FROM listings").output.split()[1:])
+
+
+def items(dynamodb: Any, table: str = "vahanhelp-prod") -> set[str]:
+    """Ids of all listings, as a region's table itself has them."""
+    pages = dynamodb.get_paginator("scan").paginate(TableName=table, ProjectionExpression="pk, sk")
+    found = [item for page in pages for item in page["Items"]]
+    return {item["pk"]["S"].removeprefix("LISTING#") for item in found if item["sk"]["S"] == "LISTING"}
 
 
 @contextmanager

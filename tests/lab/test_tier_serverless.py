@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.lab.conftest import ROOT, playbook, wait_for
-from tests.lab.load import load
+from tests.lab.load import items, load
 from tests.lab.visitor import CAR, URL, call
 
 pytestmark = pytest.mark.long
@@ -41,13 +41,6 @@ def serverless(lab: None) -> Iterator[None]:
     yield
     gone = playbook("playbooks/destroy.yml", "-e", f"confirm={NAME}")
     assert f"{NAME}: nothing is left" in gone.output
-
-
-def _rows(aws: Aws) -> set[str]:
-    """Ids of all listings, as the table itself has them."""
-    pages = aws("dynamodb").get_paginator("scan").paginate(TableName=NAME, ProjectionExpression="pk, sk")
-    items = [item for page in pages for item in page["Items"]]
-    return {item["pk"]["S"].removeprefix("LISTING#") for item in items if item["sk"]["S"] == "LISTING"}
 
 
 def _shares(aws: Aws) -> tuple[str, dict[str, float]]:
@@ -95,7 +88,7 @@ def test_nobody_notices_a_release_nor_the_way_back(aws: Aws, turn: int) -> None:
         wait_for(lambda: seen.so_far >= LEAST_REQUESTS, 600)
         time.sleep(SECONDS_AFTER)
     seen.assert_unnoticed(LEAST_REQUESTS)
-    assert seen.acknowledged() - _rows(aws) == set()
+    assert seen.acknowledged() - items(aws("dynamodb")) == set()
 
 
 @pytest.mark.usefixtures("serverless")
@@ -125,4 +118,4 @@ def test_a_release_that_fails_does_not_stay(aws: Aws, tmp_path: Path, fault: str
         assert seen.failures() == []
     else:
         assert 0 < len(seen.failures()) < seen.requests * MOST_FAILED / 100
-    assert seen.acknowledged() - _rows(aws) == set()
+    assert seen.acknowledged() - items(aws("dynamodb")) == set()

@@ -13,7 +13,7 @@ import boto3
 import pytest
 
 from tests.lab.conftest import ENDPOINT, playbook, run, wait_for
-from tests.lab.load import load
+from tests.lab.load import items, load
 from tests.lab.visitor import CAR, call
 
 pytestmark = pytest.mark.long
@@ -66,9 +66,7 @@ def _ids(region: str) -> set[str]:
     client = boto3.client(
         "dynamodb", endpoint_url=ENDPOINT, region_name=region, aws_access_key_id="lab", aws_secret_access_key="lab"
     )
-    pages = client.get_paginator("scan").paginate(TableName=NAME, ProjectionExpression="pk, sk")
-    items = [item for page in pages for item in page["Items"]]
-    return {item["pk"]["S"].removeprefix("LISTING#") for item in items if item["sk"]["S"] == "LISTING"}
+    return items(client)
 
 
 @pytest.fixture(scope="module")

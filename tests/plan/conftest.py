@@ -71,15 +71,16 @@ class Account(LocalAccount):
         """Put the account back to what was saved."""
         self._command(f"load {name}")
 
-    def finish(self, tier: str) -> None:
-        """Bring the account to a whole tier; it is made once."""
-        if tier in self.saved:
-            self.load(tier)
+    def finish(self, tier: str, *arguments: str, name: str = "") -> None:
+        """Bring the account to a whole tier; what has a name (its own, where something is given) is made once."""
+        name = name or tier
+        if name in self.saved:
+            self.load(name)
             return
         self.load("empty")
-        made = self.play(tier)
+        made = self.play(tier, *arguments)
         assert made.code == 0, made.output[-4000:]
-        self.save(tier)
+        self.save(name)
 
     def play(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 import ansible.module_utils
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from botocore.client import BaseClient
 from moto import mock_aws
 
 from lab.moto_patches import ec2_connect
@@ -49,3 +50,18 @@ def run_module(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, An
         return result
 
     return run
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """Note the region, the operation and the key (of S3) of each call."""
+    made: list[tuple[str, str, str]] = []
+    client_class: Any = BaseClient
+    call = client_class._make_api_call
+
+    def noted(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        made.append((client.meta.region_name, operation, parameters.get("Key", "")))
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(client_class, "_make_api_call", noted)
+    return made

@@ -9,7 +9,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.client import BaseClient
 
 from plugins.module_utils.planning import KNOWN_AFTER_APPLY
 from plugins.module_utils.release_artifact import ARCHIVES, LocalRelease, ReleaseBucket, describe, manifest_text
@@ -57,21 +56,6 @@ def copy(run_module: Copy) -> Copy:
         return run_module(release_copy, check, **arguments)
 
     return run
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
-    """Note the region, the operation and the key of each call."""
-    made: list[tuple[str, str, str]] = []
-    client_class: Any = BaseClient
-    call = client_class._make_api_call
-
-    def noted(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-        made.append((client.meta.region_name, operation, parameters.get("Key", "")))
-        return call(client, operation, parameters)
-
-    monkeypatch.setattr(client_class, "_make_api_call", noted)
-    return made
 
 
 def keys(s3: Any) -> list[str]:
