@@ -1,6 +1,6 @@
 """Maintenance: how it is put up in front of the application, and how it is recognised.
 
-Behind a load balancer two rules stand before every other rule of each listener that forwards to the backend. The first
+Behind a load balancer two rules stand before every other rule of each listener that leads to the application. The first
 lets the health check through, so that monitors and deployments still see the application; the second answers everything
 else. On a tier without a load balancer the host's launcher answers (roles/backend), and a parameter remembers it.
 """

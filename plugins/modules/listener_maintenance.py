@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,8 +21,8 @@ DOCUMENTATION = r"""
 module: listener_maintenance
 short_description: Let a load balancer answer instead of the application
 description:
-  - On each listener that forwards to a target group, everything is answered 503 with a message as JSON; only one path,
-    the health check's, still reaches the application. Listeners that redirect go on redirecting.
+  - On each listener that leads to the application, everything is answered 503 with a message as JSON; only one path,
+    the health check's, still reaches the target group that it did before. Listeners that redirect go on redirecting.
   - The module amazon.aws.elb_application_lb manages all rules of a listener or none, and tags none.
   - A fixed response has no headers of its own, so there is no Retry-After (Elastic Load Balancing, CreateRule).
 options:
@@ -80,14 +81,39 @@ rules:
 Rule = dict[str, Any]
 
 
-def wanted_rules(listener: Mapping[str, Any], message: str, health_path: str) -> dict[str, Rule]:
-    """Return the rules of one listener by their purpose, as CreateRule takes them."""
-    # The default action may name the same target group twice, which only DescribeListeners does.
-    forward = [
+def forwarding(actions: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Cut actions down to the target groups that they lead to, which answers may name twice."""
+    return [
         {"Type": "forward", "TargetGroupArn": action["TargetGroupArn"]}
-        for action in listener["DefaultActions"]
+        for action in actions
         if action["Type"] == "forward"
     ]
+
+
+def paths_of(rule: Mapping[str, Any]) -> list[str]:
+    """Return the path patterns of a rule of DescribeRules."""
+    return [
+        value
+        for condition in rule["Conditions"]
+        for value in condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values", [])
+    ]
+
+
+def way_to(path: str, rules: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return where a listener leads a path without maintenance; nothing where no rule of it forwards that path.
+
+    Patterns know ``*`` and ``?`` ("Listener rules for your Application Load Balancer", Elastic Load Balancing).
+
+    :param rules: all of the listener's, its default last.
+    """
+    for rule in rules:
+        if rule["IsDefault"] or any(fnmatch.fnmatchcase(path, pattern) for pattern in paths_of(rule)):
+            return forwarding(rule["Actions"])
+    return []
+
+
+def wanted_rules(forward: list[dict[str, str]], message: str, health_path: str) -> dict[str, Rule]:
+    """Return the rules of one listener by their purpose, as CreateRule takes them."""
     answer = {"StatusCode": "503", "ContentType": "application/json", "MessageBody": body(message)}
     return {
         HEALTH: {"path": health_path, "Actions": forward},
@@ -97,22 +123,23 @@ def wanted_rules(listener: Mapping[str, Any], message: str, health_path: str) ->
 
 def managed_part(rule: Mapping[str, Any]) -> Rule:
     """Cut a rule of DescribeRules down to what we set."""
-    actions = []
-    for action in rule["Actions"]:
-        keys = ("Type", "TargetGroupArn", "FixedResponseConfig")
-        actions.append({key: action[key] for key in keys if action.get(key)})
-    paths = [
-        value
-        for condition in rule["Conditions"]
-        for value in condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values", [])
-    ]
-    return {"path": " ".join(paths), "Actions": actions}
+    keys = ("Type", "TargetGroupArn", "FixedResponseConfig")
+    actions = [{key: action[key] for key in keys if action.get(key)} for action in rule["Actions"]]
+    return {"path": " ".join(paths_of(rule)), "Actions": actions}
 
 
-def existing_rules(module: AnsibleAWSModule, client: Any, listener_arn: str) -> dict[str, Rule]:
-    """Return our rules of a listener by their purpose; fail when somebody else's stand where ours would."""
+def rules_of(client: Any, listener_arn: str) -> tuple[dict[str, Rule], list[Rule]]:
+    """Return the rules of a listener: by ARN those that stand where ours would, and all others, in their order."""
     pages = client.get_paginator("describe_rules").paginate(ListenerArn=listener_arn)
-    rules = {rule["RuleArn"]: rule for page in pages for rule in page["Rules"] if rule["Priority"] in PRIORITIES}
+    rules = [rule for page in pages for rule in page["Rules"]]
+    others = [rule for rule in rules if rule["Priority"] not in PRIORITIES]
+    # The default, which has a word for its priority, is asked last.
+    others.sort(key=lambda rule: (rule["IsDefault"], int(rule["Priority"]) if not rule["IsDefault"] else 0))
+    return {rule["RuleArn"]: rule for rule in rules if rule["Priority"] in PRIORITIES}, others
+
+
+def existing_rules(module: AnsibleAWSModule, client: Any, rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    """Return ours of these by their purpose; fail when somebody else's stand where ours would."""
     if not rules:
         return {}
     found = {}
@@ -131,8 +158,16 @@ def existing_rules(module: AnsibleAWSModule, client: Any, listener_arn: str) -> 
 
 def put_up(module: AnsibleAWSModule, client: Any, listener: Mapping[str, Any], since: str) -> Iterable[tuple[Any, Any]]:
     """Bring a listener's rules to what is asked, the way in for the health check first; yield what changes."""
-    found = existing_rules(module, client, listener["ListenerArn"])
-    wanted = wanted_rules(listener, module.params["message"], module.params["health_path"])
+    in_place, others = rules_of(client, listener["ListenerArn"])
+    found = existing_rules(module, client, in_place)
+    health_path = module.params["health_path"]
+    forward = way_to(health_path, others)
+    if not forward:
+        module.fail_json(
+            msg=f"no rule of the listener for {listener['Protocol']} leads {health_path} to a target group, so nobody "
+            f"could see the application during maintenance; run site.yml first"
+        )
+    wanted = wanted_rules(forward, module.params["message"], health_path)
     for priority, purpose in PRIORITIES.items():
         rule, old = wanted[purpose], found.get(purpose)
         if old and managed_part(old) == rule:
@@ -158,7 +193,7 @@ def put_up(module: AnsibleAWSModule, client: Any, listener: Mapping[str, Any], s
 
 def take_away(module: AnsibleAWSModule, client: Any, listener: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
     """Delete our rules of a listener, the answer before the way in for the health check; yield what changes."""
-    found = existing_rules(module, client, listener["ListenerArn"])
+    found = existing_rules(module, client, rules_of(client, listener["ListenerArn"])[0])
     for purpose in (PAGE, HEALTH):
         if purpose in found:
             yield managed_part(found[purpose]), None
@@ -173,10 +208,10 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
         listener
         for page in pages
         for listener in page["Listeners"]
-        if any(action["Type"] == "forward" for action in listener["DefaultActions"])
+        if any(action["Type"] != "redirect" for action in listener["DefaultActions"])
     ]
     if not listeners:
-        module.fail_json(msg="the load balancer has no listener that forwards to the backend; run site.yml first")
+        module.fail_json(msg="the load balancer has no listener that leads to the backend; run site.yml first")
     since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     changes: dict[str, Any] = {"before": {}, "after": {}}
     for listener in listeners:
@@ -189,7 +224,7 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     left = [
         rule["RuleArn"]
         for listener in listeners
-        for rule in existing_rules(module, client, listener["ListenerArn"]).values()
+        for rule in existing_rules(module, client, rules_of(client, listener["ListenerArn"])[0]).values()
     ]
     return {"changed": changes != {"before": {}, "after": {}}, "rules": left, "diff": changes}
 

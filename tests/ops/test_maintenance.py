@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.ops.conftest import BUCKET, PARAMETERS, Account
-from tests.ops.stage import make_group, make_instance
+from tests.ops.stage import make_group, make_instance, put_parameter
 
 ON = ("maintenance", "-e", "maintenance=on", "-e", "message='Back at six'")
 OFF = ("maintenance", "-e", "maintenance=off")
@@ -16,7 +16,8 @@ OFF = ("maintenance", "-e", "maintenance=off")
 def answers(account: Account, listener: str) -> list[str]:
     """Return what a listener's own rules do, in their order."""
     found = account.client("elbv2").describe_rules(ListenerArn=listener)["Rules"]
-    return [rule["Actions"][0]["Type"] for rule in found if not rule["IsDefault"]]
+    own = sorted((int(rule["Priority"]), rule["Actions"][0]["Type"]) for rule in found if not rule["IsDefault"])
+    return [action for _, action in own]
 
 
 def test_behind_a_load_balancer(account: Account) -> None:
@@ -51,6 +52,35 @@ def test_twice_and_a_check_before_it(account: Account) -> None:
     account.play(*OFF)
     assert "changed=0" in account.play(*OFF).output
     assert "maintenance on" not in account.play("status").output
+
+
+@pytest.mark.long
+def test_in_front_of_services(account: Account) -> None:
+    """Each has paths of its own; the listener itself leads nowhere."""
+    listener = make_group(account)["listener"]
+    account.client("ssm").put_parameter(Name=f"{PARAMETERS}/tier", Value="microservices", Type="String", Overwrite=True)
+    elb = account.client("elbv2")
+    forward = elb.describe_listeners(ListenerArns=[listener])["Listeners"][0]["DefaultActions"]
+    nothing = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+    elb.modify_listener(ListenerArn=listener, DefaultActions=[nothing])
+    conditions = [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/api/cars", "/api/cars/*"]}}]
+    elb.create_rule(ListenerArn=listener, Priority=102, Conditions=conditions, Actions=forward[:1])
+    on = account.play(*ON)
+    assert on.code == 0, on.output
+    assert answers(account, listener) == ["forward", "fixed-response", "forward"]
+    [health] = [rule for rule in elb.describe_rules(ListenerArn=listener)["Rules"] if rule["Priority"] == "1"]
+    assert health["Conditions"][0]["PathPatternConfig"]["Values"] == ["/api/cars/health"]
+    off = account.play(*OFF)
+    assert off.code == 0, off.output
+    assert answers(account, listener) == ["forward"]
+
+
+@pytest.mark.long
+def test_where_nothing_could_answer(account: Account) -> None:
+    put_parameter(account, "tier", "serverless")
+    refused = account.play(*ON)
+    assert refused.code != 0
+    assert "is of tier serverless, which has no layer load_balancer or compute" in refused.output, refused.output
 
 
 @pytest.mark.long

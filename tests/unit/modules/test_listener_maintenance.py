@@ -84,6 +84,35 @@ def test_on_and_off(maintain: Run, balancer: str) -> None:
     assert not maintain("absent")["changed"]
 
 
+def test_where_each_path_has_a_target_group_of_its_own(maintain: Run, balancer: str) -> None:
+    """The health check goes on to where its path leads, though the listener itself forwards nothing."""
+    elb = boto3.client("elbv2")
+    listener = elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"][0]
+    targets = listener["DefaultActions"][0]["TargetGroupArn"]
+    nothing = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+    elb.modify_listener(ListenerArn=listener["ListenerArn"], DefaultActions=[nothing])
+    refused = maintain("present", health_path="/api/cars/health")
+    assert "no rule of the listener for HTTP leads /api/cars/health to a target group" in refused["msg"]
+
+    vpc = elb.describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"][0]["VpcId"]
+    other = elb.create_target_group(Name="others", VpcId=vpc, Protocol="HTTP", Port=80)["TargetGroups"][0]
+    # Of two that match the first counts, and 9 comes before 10.
+    for priority, pattern, target in ((10, "/api/*", other["TargetGroupArn"]), (9, "/api/car?/*", targets)):
+        elb.create_rule(
+            ListenerArn=listener["ListenerArn"],
+            Priority=priority,
+            Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/api/none", pattern]}}],
+            Actions=[{"Type": "forward", "TargetGroupArn": target}],
+        )
+    assert maintain("present", health_path="/api/cars/health")["changed"]
+    found = {rule["Priority"]: rule for rule in rules(balancer)}
+    assert found["1"]["Conditions"][0]["PathPatternConfig"]["Values"] == ["/api/cars/health"]
+    assert found["1"]["Actions"][0]["TargetGroupArn"] == targets
+    assert not maintain("present", health_path="/api/cars/health")["changed"]
+    assert maintain("absent")["changed"]
+    assert len(rules(balancer)) == 2
+
+
 def test_another_message_keeps_the_time(maintain: Run, balancer: str) -> None:
     def seen() -> dict[str, Any]:
         page = rules(balancer)[1]
