@@ -43,6 +43,6 @@ export const service = {
         await cars.remove(params.car_id);
       },
     };
-    return { handlers, authentications: { user: usersOf(settings) }, workers: [cache], outbox };
+    return { handlers, authentications: { user: usersOf(settings) }, helpers: [cache], outbox };
   },
 };

@@ -41,6 +41,7 @@ async function translated(work) {
  *   transaction(work)          runs work(query) in one transaction
  *   exclusively(work)          the same, while no other process is in it, and without a limit of time
  *   ping()                     resolves when the database answers
+ *   writable()                 Promise of whether it takes writes: a replica does not, until it is promoted
  *   close()
  * A database that cannot be reached rejects with DatabaseUnavailableError.
  */
@@ -125,6 +126,12 @@ export class Database {
       deadline.catch(() => {});
       late.abort();
     }
+  }
+
+  async writable() {
+    // Of the transaction that asks: a connection that is older than a promotion tells the new answer.
+    const [{ transaction_read_only: readOnly }] = await this.query('SHOW transaction_read_only');
+    return readOnly === 'off';
   }
 
   close() {

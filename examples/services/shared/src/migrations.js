@@ -24,10 +24,13 @@ async function readMigrations(directory, prefix = '') {
  *
  * @param {import('./database.js').Database} database
  * @param {{directory: URL, tables?: string[]}} service its migrations are in `directory`; `tables` names those of SHARED
+ * A database that takes no writes is the copy of one that has its migrations from elsewhere: its schema is left as it is.
+ *
  * @returns {Promise<string[]>} names of the migrations applied now
  * @throws {Error} when an applied migration was edited afterwards, or one fails
  */
 export async function migrate(database, { directory, tables = [] }) {
+  if (!(await database.writable())) return [];
   const shared = await Promise.all(tables.map((part) => readMigrations(SHARED[part], `${part}/`)));
   const migrations = [...shared.flat(), ...(await readMigrations(new URL('migrations/', directory)))];
   return database.exclusively(async ({ query, execute }) => {

@@ -5,6 +5,7 @@ import { createApp } from './app.js';
 import { Contract } from './contract.js';
 import { Database } from './database.js';
 import { describeError, log, nameLogs } from './log.js';
+import { Loop } from './loop.js';
 import { migrate } from './migrations.js';
 import { Settings } from './settings.js';
 import { gracefulStop } from './shutdown.js';
@@ -18,10 +19,15 @@ import { remoteKeys, userAuthentication } from './tokens.js';
  * @property {URL} directory
  * @property {string[]} [tables] those of shared/migrations that it has
  * @property {(parts: {settings: Settings, database: Database, sqs: SQS, port: () => number}) => Promise<{
- *   handlers: object, authentications?: object, workers?: {start: Function, stop: Function}[], outbox?: import('./outbox.js').Outbox}>} create
- *   what it does: handlers by the contract's operationId, how it knows who sends a request, and what runs beside requests; the outbox
- *   is stopped when all others have ended, so that it sends what they wrote last
+ *   handlers: object, authentications?: object, helpers?: {start: Function, stop: Function}[],
+ *   workers?: {start: Function, stop: Function}[], outbox?: import('./outbox.js').Outbox}>} create
+ *   what it does: handlers by the contract's operationId, how it knows who sends a request, what helps to answer, and what works beside
+ *   requests, which begins when the database takes writes; the outbox is stopped when all others have ended, so that it sends what they
+ *   wrote last
  */
+
+/** How often a service that stands by looks whether its database was promoted. */
+const STANDBY_MS = 5000;
 
 const databaseOf = (service, settings) => new Database(settings.secret('DATABASE_URL'), service.name);
 
@@ -45,7 +51,7 @@ export async function start(service, env = process.env) {
   const sqs = new SQS({ useQueueUrlAsEndpoint: false });
   let server;
   const port = () => server.address().port;
-  const { handlers, authentications = {}, workers = [], outbox } = await service.create({ settings, database, sqs, port });
+  const { handlers, authentications = {}, helpers = [], workers = [], outbox } = await service.create({ settings, database, sqs, port });
 
   async function health() {
     try {
@@ -56,11 +62,33 @@ export async function start(service, env = process.env) {
     }
     return { body: { status: 'ok', version } };
   }
+
+  async function primary() {
+    try {
+      const writable = await database.writable();
+      return { status: writable ? 200 : 503, body: { status: writable ? 'primary' : 'standby', version } };
+    } catch (error) {
+      log.warn('primary: the database does not answer', describeError(error));
+      return { status: 503, body: { status: 'unavailable', version } };
+    }
+  }
+
+  let working = false;
+  const standby = new Loop(
+    'standby',
+    async () => {
+      if (working || !(await database.writable())) return;
+      working = true;
+      for (const worker of [...workers, outbox]) worker?.start();
+      log.info('working', { database: 'takes writes' });
+    },
+    settings.integer('STANDBY_MS', STANDBY_MS, 100, 60000),
+  );
   const app = createApp({
     contract,
-    handlers: { ...handlers, health, version: async () => ({ body: { version, node: process.versions.node } }) },
+    handlers: { ...handlers, health, primary, version: async () => ({ body: { version, node: process.versions.node } }) },
     authentications,
-    healthPath: `/api/${service.name}/health`,
+    quietPaths: [`/api/${service.name}/health`, `/api/${service.name}/primary`],
     trustedProxies: settings.integer('TRUSTED_PROXIES', 0, 0, 5),
   });
   // Above the 60 s idle timeout of a load balancer: it, not we, must be the one who closes an idle connection.
@@ -70,12 +98,14 @@ export async function start(service, env = process.env) {
     server.once('error', reject);
     server.listen(settings.integer('PORT', 3000, 0, 65535), settings.text('HOST', '0.0.0.0'), resolve);
   });
-  for (const worker of [...workers, outbox]) worker?.start();
+  for (const helper of helpers) helper.start();
+  standby.start();
   log.info('listening', { port: port(), version, node: process.version });
 
   async function stop() {
-    const [finished] = await Promise.all([stopServer(), ...workers.map((worker) => worker.stop())]);
-    await outbox?.stop();
+    await standby.stop();
+    const [finished] = await Promise.all([stopServer(), ...[...helpers, ...workers].map((each) => each.stop())]);
+    if (working) await outbox?.stop();
     sqs.destroy();
     await database.close();
     return finished;

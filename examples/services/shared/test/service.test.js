@@ -1,4 +1,4 @@
-import { atEnd, emptyDatabase, linkTo, startIssuer } from '@vahana-example/shared/testing';
+import { atEnd, emptyDatabase, linkTo, setReadOnly, startIssuer, until } from '@vahana-example/shared/testing';
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { Database, migrateService, Settings } from '../src/index.js';
 import { migrate } from '../src/migrations.js';
-import { usersOf } from '../src/service.js';
+import { start, usersOf } from '../src/service.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'vahana-service-'));
 atEnd(() => rmSync(folder, { recursive: true }));
@@ -65,6 +65,36 @@ test('a schema that was made for its role needs no right to make one', async () 
   await owner.query(`DROP OWNED BY ${role} CASCADE`);
   await owner.query(`DROP ROLE ${role}`);
   await owner.close();
+});
+
+test('a database that takes no writes is served from, and worked on when it is promoted', async () => {
+  const url = await emptyDatabase();
+  const service = { name: 'own', directory: new URL('./fixtures/', import.meta.url) };
+  const env = { DATABASE_URL: url, HOST: '127.0.0.1', PORT: '0', DRAIN_MS: '0', LINGER_MS: '0', STANDBY_MS: '100' };
+  await migrateService(service, env);
+  await setReadOnly(url, true);
+  assert.deepEqual(await migrateService(service, env), []);
+
+  const began = [];
+  const part = (name) => ({ start: () => began.push(name), stop: async () => began.push(`${name} ends`) });
+  const create = async () => ({ handlers: {}, helpers: [part('helper')], workers: [part('worker')], outbox: part('outbox') });
+  const standby = await start({ ...service, create }, env);
+  await sleep(500);
+  await standby.stop();
+  assert.deepEqual(began, ['helper', 'helper ends', 'worker ends']);
+
+  began.length = 0;
+  const promoted = await start({ ...service, create }, env);
+  await setReadOnly(url, false);
+  await assert.rejects(promoted.database.query('CREATE TABLE more ()'), { name: 'DatabaseUnavailableError' });
+  // What is connected has what was so when it began; a replica that is promoted tells at once.
+  const end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+  const other = new Database(url, 'own');
+  await other.query(end);
+  await other.close();
+  await until(() => began.length === 3);
+  await promoted.stop();
+  assert.deepEqual(began, ['helper', 'worker', 'outbox', 'helper ends', 'worker ends', 'outbox ends']);
 });
 
 test('a database that is away is called that, and nothing stays broken', async () => {

@@ -28,6 +28,19 @@ export function testCommon(service) {
     await isWell();
   });
 
+  test('stands by as long as its database takes no writes', async () => {
+    const primary = async () => {
+      const { status, body } = await call('GET', `/api/${name}/primary`);
+      return [status, body.status];
+    };
+    assert.deepEqual(await primary(), [200, 'primary']);
+    await service.readOnly(true);
+    assert.deepEqual(await primary(), [503, 'standby']);
+    await isWell();
+    await service.readOnly(false);
+    assert.deepEqual(await primary(), [200, 'primary']);
+  });
+
   test('is well whatever becomes of the others', async () => {
     service.sqs.away = true;
     service.issuer.away = true;

@@ -37,6 +37,15 @@ export async function emptyDatabase() {
   return url.href;
 }
 
+/** Lets a database take no writes from connections that are yet to be made, as if it were a replica, or again some. */
+export async function setReadOnly(url, wanted) {
+  // Of the server: a session of the database itself would be read-only, too.
+  const client = new pg.Client(process.env.DATABASE_URL);
+  await client.connect();
+  const name = new URL(url).pathname.slice(1);
+  await client.query(`ALTER DATABASE ${name} SET default_transaction_read_only = ${wanted ? 'on' : 'off'}`).finally(() => client.end());
+}
+
 /** A service's schema in a database of its own. @returns {Promise<Database>} */
 export async function emptySchema(service) {
   const database = new Database(await emptyDatabase(), service.name);
@@ -147,5 +156,12 @@ export async function startService(service, env = {}) {
   await schema.close();
   const { port, database, contract, stop } = await start(service, settings);
   atEnd(stop);
-  return { name: service.name, ...clientOf(`http://${HOST}:${port}`, contract), database, databaseLink, sqs, issuer, settings };
+  /** Lets the database take no writes, as a replica, or again some. */
+  const readOnly = async (wanted) => {
+    await setReadOnly(settings.DATABASE_URL, wanted);
+    // What is connected has what was so when it began.
+    databaseLink.cut();
+    databaseLink.mend();
+  };
+  return { name: service.name, ...clientOf(`http://${HOST}:${port}`, contract), database, databaseLink, readOnly, sqs, issuer, settings };
 }
