@@ -12,7 +12,8 @@ Gaps closed:
 - An unknown parameter group is no error, one in use can be deleted, and none has a parameter that nobody has set.
 - A maintenance window that begins when the backup window ends is taken for an overlap.
 - Nobody answers for the authorities that sign the instances' certificates.
-- A read replica is its source under a second name: the same resource id, tags, protection and standby.
+- A read replica is its source under a second name: the same resource id, tags, protection and standby. One in another
+  region has no source.
 """
 
 from __future__ import annotations
@@ -102,6 +103,22 @@ def resolve_engine_version(engine: str, version: str | None) -> str:
             f"Cannot find version {version} for {engine} (the lab has postgres {', '.join(ENGINE_VERSIONS)})",
         )
     return found[-1]
+
+
+def source_of(replica: Any) -> Any | None:
+    """The instance that a read replica follows, in whichever region; None when there is none (any more)."""
+    source = str(replica.source_db_instance_identifier or "")
+    region = source.split(":")[3] if source.startswith("arn:") else replica.region
+    return models.rds_backends[replica.backend.account_id][region].databases.get(source.rsplit(":", 1)[-1].lower())
+
+
+def _unfollow(replica: Any) -> None:
+    source = source_of(replica) if replica.is_replica else None
+    if source is not None:
+        known = (replica.db_instance_identifier, replica.db_instance_arn)
+        source.replicas = [one for one in source.replicas if one not in known]
+    replica.is_replica = False
+    replica.source_db_instance_identifier = None
 
 
 def _wrong_state(identifier: str, status: str) -> RDSClientError:
@@ -208,10 +225,13 @@ def _patch_instances() -> None:
             raise DBSnapshotAlreadyExistsError(final_db_snapshot_identifier)
         if not database.deletion_protection:
             # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_DeleteInstance.html
-            for replica in list(database.replicas):
+            # Those of other regions stay what they are, without anybody to follow.
+            for replica in [one for one in database.replicas if one in self.databases]:
                 if self.databases[replica].status != "deleting":
                     self.promote_read_replica({"db_instance_identifier": replica})
         if not _real or database.deletion_protection:
+            if not database.deletion_protection:
+                _unfollow(database)
             return delete(
                 self,
                 db_instance_identifier,
@@ -229,13 +249,24 @@ def _patch_instances() -> None:
         """Drop an instance whose container and data are gone (the lab's own; the API's delete only starts it)."""
         database = self.databases[db_instance_identifier]
         database.deletion_protection = False
+        _unfollow(database)
         delete(self, db_instance_identifier, None, True, database.delete_automated_backups)
 
     def create_db_instance_read_replica(self: Any, db_kwargs: dict[str, Any]) -> Any:
-        source_id = db_kwargs["source_db_instance_identifier"].rsplit(":", 1)[-1].lower()
-        source = self.databases.get(source_id)
+        given_source = db_kwargs["source_db_instance_identifier"]
+        source_id = given_source.rsplit(":", 1)[-1].lower()
+        region = given_source.split(":")[3] if given_source.startswith("arn:") else self.region_name
+        abroad = region != self.region_name
+        source = models.rds_backends[self.account_id][region].databases.get(source_id)
         if source is None:
             raise DBInstanceNotFoundError(source_id)
+        # A key is of one region.
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.html#Overview.Encryption.Limitations
+        if abroad and source.storage_encrypted and not db_kwargs.get("kms_key_id"):
+            raise RDSClientError(
+                "InvalidParameterCombination",
+                "Cannot create a cross region unencrypted read replica from encrypted source",
+            )
         if _real and source.status not in {"available", "backing-up", "modifying", "storage-optimization"}:
             raise _wrong_state(source_id, source.status)
         if int(source.backup_retention_period or 0) == 0:
@@ -253,17 +284,20 @@ def _patch_instances() -> None:
                 *("allocated_storage", "storage_encrypted", "master_username", "db_parameter_group_name"),
                 *("preferred_backup_window", "preferred_maintenance_window", "vpc_security_group_ids"),
             )
+            # What is in its source's region it cannot have.
+            if not abroad or name not in {"db_parameter_group_name", "vpc_security_group_ids"}
         }
+        if not abroad:
+            taken["db_subnet_group_name"] = source._db_subnet_group_name
         given = {key: value for key, value in db_kwargs.items() if key not in {"backend", "pre_signed_url"}}
         replica = self.create_db_instance(
             {
                 **taken,
                 "master_user_password": getattr(source, "_master_user_password", None),
-                "db_subnet_group_name": source._db_subnet_group_name,
                 "backup_retention_period": 0,
                 "publicly_accessible": False,
                 **given,
-                "source_db_instance_identifier": source_id,
+                "source_db_instance_identifier": source.db_instance_arn if abroad else source_id,
             }
         )
         replica.set_as_replica()
@@ -276,10 +310,7 @@ def _patch_instances() -> None:
             raise DBInstanceNotFoundError(db_kwargs["db_instance_identifier"])
         if not database.is_replica:
             raise RDSClientError("InvalidDBInstanceState", "DB Instance is not a read replica.")
-        if database.source_db_instance_identifier in self.databases:
-            self.databases[database.source_db_instance_identifier].remove_replica(database)
-        database.is_replica = False
-        database.source_db_instance_identifier = None
+        _unfollow(database)
         database.backup_retention_period = int(db_kwargs.get("backup_retention_period") or 1)
         database.promotion_pending = _real
         if _real and database.status == "available":
@@ -289,8 +320,11 @@ def _patch_instances() -> None:
     def status_infos(self: Any) -> list[dict[str, Any]]:
         if not self.is_replica:
             return []
-        source = self.backend.databases.get(self.source_db_instance_identifier)
-        normal = self.status == "available" and source is not None and source.status == "available"
+        source = source_of(self)
+        if source is None:
+            # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_ReadRepl.Monitoring.html
+            return [{"StatusType": "read replication", "Normal": False, "Status": "terminated"}]
+        normal = self.status == "available" and source.status == "available"
         return [
             {"StatusType": "read replication", "Normal": normal, "Status": "replicating" if normal else "connecting"}
         ]

@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from moto.ec2.models import ec2_backends
 from moto.rds.models import rds_backends
 
-from lab import interfaces, losses, podman, settings, times
+from lab import interfaces, losses, podman, regions, settings, times
 from lab.moto_patches import rds
 from lab.reconcilers.base import Reconciler
 
@@ -71,6 +71,8 @@ hostssl replication  rdsrepladmin  all  scram-sha-256
 hostssl all          rdsadmin,rdsrepladmin  all  reject
 hostssl all          all       all  scram-sha-256
 """
+
+FOLLOWS = "primary_conninfo"
 
 IDENTITIES = "lab root rdsadmin\n"
 
@@ -149,7 +151,7 @@ def replication_statements(password: str) -> str:
 def follow_line(source_address: str, port: int, password: str, name: str) -> str:
     """The line of a replica's configuration that says whom it follows."""
     where = f"host={source_address} port={port} user=rdsrepladmin password={password} sslmode=require"
-    return f"primary_conninfo = {literal(f'{where} application_name={name}')}\n"
+    return f"{FOLLOWS} = {literal(f'{where} application_name={name}')}\n"
 
 
 def container_name(database: Any) -> str:
@@ -291,6 +293,8 @@ class Databases(Reconciler):
                 database.status = "stopped"
             case "deleting" if times.over("database delete", database.dbi_resource_id):
                 self._delete(backend, database)
+            case "available" if database.is_replica and self._listens(database):
+                self._follow(database)
             case "available" if not self._listens(database) and not losses.holds(name):
                 self.log.warning("database %s does not answer: starting it again", database.db_instance_identifier)
                 if database.multi_az:
@@ -316,7 +320,9 @@ class Databases(Reconciler):
         ensure_interface(database)
         directory = directory_of(database)
         restored = bool(database.restored_from)
-        source = self._source(backend, database)
+        source = rds.source_of(database) if database.is_replica else None
+        if source is not None and not self._reachable(source, database):
+            return False
         if source is not None and source.status not in {"available", "modifying", "backing-up"}:
             return False
         if not (directory / "made").exists():
@@ -339,9 +345,19 @@ class Databases(Reconciler):
         return True
 
     @staticmethod
-    def _source(backend: Any, database: Any) -> Any | None:
-        """Whom a read replica follows; None for any other instance."""
-        return backend.databases.get(database.source_db_instance_identifier) if database.is_replica else None
+    def _reachable(source: Any, replica: Any) -> bool:
+        """Does what a replica follows come to it? Not from or into a region that is cut off."""
+        return bool(source.region == replica.region) or not any(regions.is_cut(one.region) for one in (source, replica))
+
+    def _follow(self, replica: Any) -> None:
+        """Let a replica follow whom it can reach at the moment."""
+        file = directory_of(replica) / "postgresql.conf"
+        if (wanted := self._configuration(replica)) != file.read_text():
+            file.write_text(wanted)
+            self._sql(container_name(replica), "SELECT pg_reload_conf();\n")
+            self.log.info(
+                "database %s: %s", replica.db_instance_identifier, "follows" if FOLLOWS in wanted else "is cut off"
+            )
 
     def _let_follow(self, source: Any) -> None:
         """Give the replicas of an instance a way in."""
@@ -388,19 +404,23 @@ class Databases(Reconciler):
             (directory / "server.crt").write_bytes(public)
             (directory / "server.key").write_bytes(private)
             (directory / "server.key").chmod(0o600)
-        # RDS's default is LEAST(memory / 9531392, 5000): 112 on a micro instance with its 1 GiB.
-        text = CONFIGURATION.format(inside=INSIDE, port=database.port, connections=112)
-        source = self._source(database.backend, database)
-        if source is None:
-            (directory / "standby").unlink(missing_ok=True)
-        else:
+        if database.is_replica:
             (directory / "standby").touch()
-            password = (directory_of(source) / "replication").read_text()
-            text += follow_line(str(address(source)), source.port, password, database.db_instance_identifier)
-        (directory / "postgresql.conf").write_text(text)
+        else:
+            (directory / "standby").unlink(missing_ok=True)
+        (directory / "postgresql.conf").write_text(self._configuration(database))
         (directory / "pg_hba.conf").write_text(ACCESS)
         (directory / "pg_ident.conf").write_text(IDENTITIES)
         (directory / "start").write_text(START.format(inside=INSIDE))
+
+    def _configuration(self, database: Any) -> str:
+        # RDS's default is LEAST(memory / 9531392, 5000): 112 on a micro instance with its 1 GiB.
+        text = CONFIGURATION.format(inside=INSIDE, port=database.port, connections=112)
+        source = rds.source_of(database) if database.is_replica else None
+        if source is None or not self._reachable(source, database):
+            return text
+        password = (directory_of(source) / "replication").read_text()
+        return text + follow_line(str(address(source)), source.port, password, database.db_instance_identifier)
 
     @staticmethod
     def _listens(database: Any) -> bool:

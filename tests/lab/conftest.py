@@ -97,7 +97,7 @@ def lab() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def aws(lab: None) -> Callable[[str], Any]:
-    """Return a maker of boto3 clients that talk to the lab."""
+def aws(lab: None) -> Callable[..., Any]:
+    """Return a maker of boto3 clients that talk to the lab: of a service, and of another region than the first."""
     session = boto3.Session(aws_access_key_id="lab", aws_secret_access_key="lab", region_name="us-east-1")
-    return lambda service: session.client(service, endpoint_url=ENDPOINT)  # type: ignore[call-overload]
+    return lambda service, region=None: session.client(service, region_name=region, endpoint_url=ENDPOINT)

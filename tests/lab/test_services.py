@@ -14,11 +14,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lab import podman, settings
+from tests.lab.conftest import run
 
 pytestmark = pytest.mark.lab
 
 CIDR = "10.92.0.0/16"
 TARGETS = {"10.92.1.101": "services-one", "10.92.2.101": "services-two"}
+ABROAD = "eu-west-1"
 CLIENT = "services-client"
 PASSWORD = "it's a long one"
 MANAGED = {
@@ -49,7 +51,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("", 3000), Echo).serve_forever()
 """
 
-Clients = Callable[[str], Any]
+Clients = Callable[..., Any]
 
 
 @dataclass
@@ -499,6 +501,58 @@ def test_life_of_a_database(aws: Clients, database: str) -> None:
 def test_life_of_a_replica(aws: Clients, database: str) -> None:
     assert "INSERT 0 1" in psql(database, "create table notes (text text); insert into notes values ('kept')")
     follow_and_promote(aws, database)
+
+
+@pytest.mark.long
+def test_life_of_a_replica_in_another_region(aws: Clients, database: str) -> None:
+    """What is written comes to it but when one of the two is cut off, and promoted it goes on alone."""
+    assert "INSERT 0 1" in psql(database, "create table notes (text text); insert into notes values ('kept')")
+    rds, ec2, name = aws("rds", ABROAD), aws("ec2", ABROAD), "services-abroad"
+    vpc = ec2.create_vpc(CidrBlock="10.93.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.93.{number}.0/24", AvailabilityZone=f"{ABROAD}{zone}")["Subnet"][
+            "SubnetId"
+        ]
+        for number, zone in ((1, "a"), (2, "b"))
+    ]
+
+    def status() -> str:
+        found = rds.describe_db_instances()["DBInstances"]
+        return str(found[0]["DBInstanceStatus"]) if found else "gone"
+
+    source = aws("rds").describe_db_instances(DBInstanceIdentifier="services")["DBInstances"][0]["DBInstanceArn"]
+    rds.create_db_subnet_group(DBSubnetGroupName=name, DBSubnetGroupDescription=name, SubnetIds=subnets)
+    try:
+        rds.create_db_instance_read_replica(
+            DBInstanceIdentifier=name, SourceDBInstanceIdentifier=source, DBSubnetGroupName=name
+        )
+        until(lambda: status() == "available")
+        replica = str(rds.describe_db_instances()["DBInstances"][0]["Endpoint"]["Address"])
+        assert f".{ABROAD}." in replica
+        assert psql(replica, "select text from notes") == "kept"
+        assert "read-only transaction" in psql(replica, "insert into notes values ('lost')")
+
+        run("lab", "fault", "region", ABROAD)
+        follows = f"select count(*) from pg_stat_replication where application_name = '{name}'"
+        until(lambda: psql(database, follows) == "0")
+        psql(database, "insert into notes values ('meanwhile')")
+        assert psql(replica, "select count(*) from notes") == "1"
+        run("lab", "fault", "region", ABROAD, "--heal")
+        until(lambda: psql(replica, "select count(*) from notes") == "2")
+
+        rds.promote_read_replica(DBInstanceIdentifier=name)
+        until(lambda: status() == "available")
+        assert "INSERT 0 1" in psql(replica, "insert into notes values ('its own')")
+        assert psql(database, "select count(*) from notes") == "2"
+    finally:
+        run("lab", "fault", "region", ABROAD, "--heal")
+        if status() != "gone":
+            rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+        until(lambda: status() == "gone")
+        rds.delete_db_subnet_group(DBSubnetGroupName=name)
+        for subnet in subnets:
+            ec2.delete_subnet(SubnetId=subnet)
+        ec2.delete_vpc(VpcId=vpc)
 
 
 def create_database(aws: Clients, site: Site) -> str:

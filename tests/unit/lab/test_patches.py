@@ -270,6 +270,50 @@ class TestDatabases:
             rds.promote_read_replica(DBInstanceIdentifier="trial-replica")
         assert code(alone) == "InvalidDBInstanceState"
 
+    def test_a_replica_may_be_in_another_region(self) -> None:
+        _, subnets = network()
+        source = database(subnets, StorageEncrypted=True)
+        abroad = client("rds", "eu-west-1")
+        zones = {"a": "10.92.0.0/24", "b": "10.92.1.0/24"}
+        ec2 = client("ec2", "eu-west-1")
+        vpc = ec2.create_vpc(CidrBlock="10.92.0.0/16")["Vpc"]["VpcId"]
+        there = [
+            ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=f"eu-west-1{zone}")["Subnet"]["SubnetId"]
+            for zone, block in zones.items()
+        ]
+        abroad.create_db_subnet_group(DBSubnetGroupName="trial", DBSubnetGroupDescription="trial", SubnetIds=there)
+        arguments: dict[str, Any] = {
+            "DBInstanceIdentifier": "trial",
+            "SourceDBInstanceIdentifier": source["DBInstanceArn"],
+            "DBSubnetGroupName": "trial",
+        }
+        with pytest.raises(ClientError, match="unencrypted read replica from encrypted source"):
+            abroad.create_db_instance_read_replica(**arguments)
+        replica = abroad.create_db_instance_read_replica(**arguments, KmsKeyId="alias/aws/rds")["DBInstance"]
+        assert replica["DBSubnetGroup"]["VpcId"] == vpc
+        assert replica["ReadReplicaSourceDBInstanceIdentifier"] == source["DBInstanceArn"]
+        assert replica["StatusInfos"][0]["Status"] == "replicating"
+        rds = client("rds")
+
+        def replicas() -> list[str]:
+            return list(rds.describe_db_instances()["DBInstances"][0]["ReadReplicaDBInstanceIdentifiers"])
+
+        assert replicas() == [replica["DBInstanceArn"]]
+        abroad.delete_db_instance(DBInstanceIdentifier="trial", SkipFinalSnapshot=True)
+        assert replicas() == []
+
+        abroad.create_db_instance_read_replica(**arguments, KmsKeyId="alias/aws/rds")
+        abroad.promote_read_replica(DBInstanceIdentifier="trial")
+        assert replicas() == []
+        abroad.delete_db_instance(DBInstanceIdentifier="trial", SkipFinalSnapshot=True)
+
+        # Other than one in its own region it is not promoted when its source is deleted.
+        abroad.create_db_instance_read_replica(**arguments, KmsKeyId="alias/aws/rds")
+        rds.delete_db_instance(DBInstanceIdentifier="trial", SkipFinalSnapshot=True)
+        (left,) = abroad.describe_db_instances()["DBInstances"]
+        assert left["ReadReplicaSourceDBInstanceIdentifier"] == source["DBInstanceArn"]
+        assert left["StatusInfos"][0]["Status"] == "terminated"
+
     def test_a_replica_needs_backups(self) -> None:
         _, subnets = network()
         database(subnets, BackupRetentionPeriod=0)
