@@ -58,6 +58,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types,
         _validation, args = self.validate_argument_spec(
             argument_spec={
                 "db_instance_identifier": {"type": "str", "required": True},
+                "region": {"type": "str"},
                 "state": {"type": "str", "choices": ["available", "absent"], "default": "available"},
                 "timeout": {"type": "int", "default": 2700},
                 "poll_seconds": {"type": "float", "default": 5},
@@ -65,7 +66,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types,
             }
         )
         try:
-            return self._wait(boto3.client("rds"), args)
+            return self._wait(boto3.client("rds", region_name=args["region"]), args)
         except (BotoCoreError, ClientError) as error:
             raise AnsibleActionFail(
                 f"Waiting for the database {args['db_instance_identifier']} failed: {error}"

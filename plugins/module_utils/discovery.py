@@ -109,6 +109,7 @@ EMPTY: dict[str, Any] = {
         "allocated_storage": "",
         "multi_az": "",
         "engine_version": "",
+        "source_arn": "",
         "kept": [],
         "replica": {
             "identifier": "",
@@ -207,6 +208,11 @@ class Environment:
     def name_prefix(self) -> str:
         """Prefix of AWS names, e.g. ``vahanhelp-prod``."""
         return f"{self.app}-{self.env}"
+
+    @property
+    def path_group_prefix(self) -> str:
+        """Prefix of the target groups of paths, whose names have no room for a region's, e.g. ``vahanhelp-prod-``."""
+        return f"{self.name_prefix.removesuffix(f'-{self.region}')}-"
 
     @property
     def parameter_prefix(self) -> str:
@@ -552,7 +558,7 @@ def _load_balancer(aws: Aws) -> Iterator[Resource]:
 
 def _path_groups(aws: Aws) -> Iterator[Resource]:
     """Read the target groups that a load balancer with paths has in place of the backend's."""
-    elb, prefix = aws.clients["elbv2"], f"{aws.environment.name_prefix}-"
+    elb, prefix = aws.clients["elbv2"], aws.environment.path_group_prefix
     groups = {
         item["TargetGroupArn"]: item
         for item in pages(elb, "describe_target_groups", "TargetGroups")
@@ -1306,7 +1312,8 @@ def current_database(ours: Found, environment: Environment) -> Resource | None:
     candidates = [
         resource
         for resource in ours.get("rds:db", [])
-        if not resource.description.get("ReadReplicaSourceDBInstanceIdentifier")
+        # What follows a database of another region, which has an ARN, is the one in use here.
+        if ":" in (resource.description.get("ReadReplicaSourceDBInstanceIdentifier") or ":")
         and (resource.id == order[0] or not {KEPT_TAG, THROWAWAY_TAG} & resource.tags.keys())
     ]
     candidates.sort(key=lambda resource: order.index(resource.id) if resource.id in order else len(order))
@@ -1322,7 +1329,7 @@ def _replica(ours: Found, source: str) -> Mapping[str, Any]:
 def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
     """Fill in the database, the cache and the load balancer."""
     balancer = _one(ours, "elasticloadbalancing:loadbalancer")
-    prefix = f"{environment.name_prefix}-"
+    prefix = environment.path_group_prefix
     groups = {group.id.removeprefix(prefix): group for group in ours.get("elasticloadbalancing:targetgroup", [])}
     targets: Mapping[str, Any] = groups.pop("backend").description if "backend" in groups else {}
     current = current_database(ours, environment)
@@ -1341,6 +1348,7 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         allocated_storage=database.get("AllocatedStorage", ""),
         multi_az=database.get("MultiAZ", ""),
         engine_version=database.get("EngineVersion", ""),
+        source_arn=database.get("ReadReplicaSourceDBInstanceIdentifier", ""),
         kept=sorted(resource.id for resource in ours.get("rds:db", []) if KEPT_TAG in resource.tags),
         replica={
             "identifier": replica.get("DBInstanceIdentifier", ""),

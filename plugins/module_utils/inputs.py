@@ -186,7 +186,7 @@ def _regions(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         return
     if "layers" in values and not values.get("region_layers"):
         what = f"tier {values.get('tier')} is built in one region only"
-        yield Problem(name, known.where(name), what, "leave it out, or choose -e tier=serverless")
+        yield Problem(name, known.where(name), what, "leave it out, or choose -e tier=serverless or microservices")
     if "domain" in values and not values["domain"]:
         what = "several regions, and no domain whose records could lead from one to the other"
         yield Problem("domain", known.where("domain"), what, "write -e domain=cars.example.com")

@@ -16,6 +16,9 @@ options:
     description: Identifier of the instance.
     type: str
     required: true
+  region:
+    description: Its region, where it is not the run's first.
+    type: str
   state:
     description: What to wait for.
     type: str

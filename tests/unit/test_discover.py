@@ -468,6 +468,11 @@ def test_the_database_and_its_replica() -> None:
     assert (database["identifier"], database["replica"]["identifier"]) == ("vahanhelp-prod", "a-replica")
     assert database["replica"]["allocated_storage"] == 100
     assert assemble(aws, [replica])["database"]["identifier"] == "", "a replica is nobody's database"
+    # But for one of a database in another region, which is this region's until it is promoted and after.
+    source = "arn:aws:rds:eu-west-1:123456789012:db:vahanhelp-prod"
+    abroad = instance("vahanhelp-prod", ReadReplicaSourceDBInstanceIdentifier=source)
+    database = assemble(aws, [replica, abroad])["database"]
+    assert (database["identifier"], database["source_arn"]) == ("vahanhelp-prod", source)
 
 
 def test_the_cache() -> None:

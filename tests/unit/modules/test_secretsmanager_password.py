@@ -43,6 +43,25 @@ def test_creates_once_and_never_tells(keep: Run) -> None:
     assert not second["changed"] and value() == made and second["secret"] == first["secret"]
 
 
+def test_takes_the_value_of_another_regions_secret_once(keep: Run) -> None:
+    keep()
+    abroad = boto3.client("secretsmanager", region_name="eu-west-1")
+    arguments: dict[str, Any] = {"region": "eu-west-1", "source": {"name": NAME, "region": "us-east-1"}}
+
+    def there() -> dict[str, str]:
+        answer: dict[str, str] = json.loads(abroad.get_secret_value(SecretId=f"{NAME}-copy")["SecretString"])
+        return answer
+
+    assert keep(name=f"{NAME}-copy", check=True, **arguments)["changed"]
+    made = keep(name=f"{NAME}-copy", **arguments)
+    assert made["changed"] and there() == value()
+    assert value()["password"] not in json.dumps(made)
+    first = value()
+    boto3.client("secretsmanager").put_secret_value(SecretId=NAME, SecretString='{"password": "another"}')
+    assert not keep(name=f"{NAME}-copy", **arguments)["changed"]
+    assert there() == first
+
+
 def test_leaves_keys_that_people_added(keep: Run) -> None:
     keep()
     mine = {**value(), "SMTP_PASSWORD": "x"}
