@@ -29,7 +29,7 @@ LEAST_REQUESTS = 20_000
 ROUNDS = 3
 SECONDS_AFTER = 2.0
 #: How a service answers for its health, in the sources that all share.
-HEALTHY = "return { body: { status: 'ok', version } };"
+HEALTHY = "return { body: { status: 'ok', version, database: writable ? 'primary' : 'standby' } };"
 ILL = "return { status: 500, body: { status: 'ill', version } };"
 
 Aws = Callable[[str], Any]

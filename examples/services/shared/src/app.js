@@ -51,11 +51,11 @@ function problemOf(error) {
  * @param {Record<string, (context: object) => Promise<{status?: number, body?: object, headers?: object}>>} options.handlers by operationId.
  *   A context has params, query, body, rawBody, headers, address, requestId, and under the name of the security scheme who sends it.
  * @param {Record<string, (request: object) => Promise<object>>} options.authentications by name of the contract's security scheme
- * @param {string[]} options.quietPaths whose requests are not logged: health checks ask every few seconds
+ * @param {string} options.healthPath whose requests are not logged: load balancers ask every few seconds
  * @param {number} options.trustedProxies how many proxies before us add the address of whom they serve (X-Forwarded-For)
  * @throws {Error} when contract and handlers do not fit
  */
-export function createApp({ contract, handlers, authentications, quietPaths, trustedProxies = 0 }) {
+export function createApp({ contract, handlers, authentications, healthPath, trustedProxies = 0 }) {
   const promised = contract.operations.map((operation) => operation.id);
   const odd = [...promised.filter((id) => !handlers[id]), ...Object.keys(handlers).filter((id) => !promised.includes(id))];
   if (odd.length > 0) throw new Error(`in the contract or in the handlers only: ${odd.join(', ')}`);
@@ -91,7 +91,7 @@ export function createApp({ contract, handlers, authentications, quietPaths, tru
     // Only the path: a query may hold what a person searched for.
     const [pathname, search = ''] = request.url.split(/\?(.*)/s);
     response.once('close', () => {
-      if (quietPaths.includes(pathname)) return;
+      if (pathname === healthPath) return;
       log.info('request', {
         request_id: requestId,
         method: request.method,

@@ -11,6 +11,10 @@ pg.types.setTypeParser(pg.types.builtins.TIMESTAMPTZ, (text) => new Date(text).t
 const UNAVAILABLE = /^(08|53|57P|58|28|3D)|^25006$|^57014$/;
 const PING_MS = 1500;
 
+// Of the transaction that asks: a connection that is older than a promotion tells the new answer.
+const READ_ONLY = 'SHOW transaction_read_only';
+const takesWrites = ([row]) => row.transaction_read_only === 'off';
+
 export class DatabaseUnavailableError extends Error {
   constructor(cause) {
     super('the database cannot be reached', { cause });
@@ -40,8 +44,8 @@ async function translated(work) {
  *   query(sql, parameters)     Promise of the rows
  *   transaction(work)          runs work(query) in one transaction
  *   exclusively(work)          the same, while no other process is in it, and without a limit of time
- *   ping()                     resolves when the database answers
  *   writable()                 Promise of whether it takes writes: a replica does not, until it is promoted
+ *   ping()                     the same, soon
  *   close()
  * A database that cannot be reached rejects with DatabaseUnavailableError.
  */
@@ -117,9 +121,9 @@ export class Database {
     const deadline = sleep(PING_MS, undefined, { signal: late.signal }).then(() => {
       throw new Error('timeout of the health check');
     });
-    const answered = this.#pool.query({ text: 'SELECT 1', query_timeout: PING_MS });
+    const answered = this.#pool.query({ text: READ_ONLY, query_timeout: PING_MS });
     try {
-      await translated(() => Promise.race([answered, deadline]));
+      return await translated(async () => takesWrites((await Promise.race([answered, deadline])).rows));
     } finally {
       // Whichever comes second is nobody's error.
       answered.catch(() => {});
@@ -129,9 +133,7 @@ export class Database {
   }
 
   async writable() {
-    // Of the transaction that asks: a connection that is older than a promotion tells the new answer.
-    const [{ transaction_read_only: readOnly }] = await this.query('SHOW transaction_read_only');
-    return readOnly === 'off';
+    return takesWrites(await this.query(READ_ONLY));
   }
 
   close() {

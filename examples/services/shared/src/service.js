@@ -55,21 +55,11 @@ export async function start(service, env = process.env) {
 
   async function health() {
     try {
-      await database.ping();
+      const writable = await database.ping();
+      return { body: { status: 'ok', version, database: writable ? 'primary' : 'standby' } };
     } catch (error) {
       log.warn('health: the database does not answer', describeError(error));
       return { status: 503, body: { status: 'unavailable', version, database: 'unreachable' } };
-    }
-    return { body: { status: 'ok', version } };
-  }
-
-  async function primary() {
-    try {
-      const writable = await database.writable();
-      return { status: writable ? 200 : 503, body: { status: writable ? 'primary' : 'standby', version } };
-    } catch (error) {
-      log.warn('primary: the database does not answer', describeError(error));
-      return { status: 503, body: { status: 'unavailable', version } };
     }
   }
 
@@ -86,9 +76,9 @@ export async function start(service, env = process.env) {
   );
   const app = createApp({
     contract,
-    handlers: { ...handlers, health, primary, version: async () => ({ body: { version, node: process.versions.node } }) },
+    handlers: { ...handlers, health, version: async () => ({ body: { version, node: process.versions.node } }) },
     authentications,
-    quietPaths: [`/api/${service.name}/health`, `/api/${service.name}/primary`],
+    healthPath: `/api/${service.name}/health`,
     trustedProxies: settings.integer('TRUSTED_PROXIES', 0, 0, 5),
   });
   // Above the 60 s idle timeout of a load balancer: it, not we, must be the one who closes an idle connection.

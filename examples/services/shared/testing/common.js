@@ -12,7 +12,7 @@ export function testCommon(service) {
 
   test('says how it is and what it is', async () => {
     await isWell();
-    assert.deepEqual((await health()).body, { status: 'ok', version: '1.2.3-test' });
+    assert.deepEqual((await health()).body, { status: 'ok', version: '1.2.3-test', database: 'primary' });
     const { body } = await call('GET', `/api/${name}/version`);
     assert.deepEqual(body, { version: '1.2.3-test', node: process.versions.node });
     const head = await fetch(`${service.url}/api/${name}/health`, { method: 'HEAD' });
@@ -29,16 +29,11 @@ export function testCommon(service) {
   });
 
   test('stands by as long as its database takes no writes', async () => {
-    const primary = async () => {
-      const { status, body } = await call('GET', `/api/${name}/primary`);
-      return [status, body.status];
-    };
-    assert.deepEqual(await primary(), [200, 'primary']);
-    await service.readOnly(true);
-    assert.deepEqual(await primary(), [503, 'standby']);
-    await isWell();
-    await service.readOnly(false);
-    assert.deepEqual(await primary(), [200, 'primary']);
+    for (const [readOnly, database] of [[true, 'standby'], [false, 'primary']]) {
+      await service.readOnly(readOnly);
+      await isWell();
+      assert.deepEqual((await health()).body, { status: 'ok', version: '1.2.3-test', database });
+    }
   });
 
   test('is well whatever becomes of the others', async () => {
