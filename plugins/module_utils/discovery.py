@@ -52,8 +52,8 @@ ROLE_TAG = "vahana:role"
 DEAD_LETTER = "-dlq"
 #: The alias of a function that visitors ask.
 ALIAS = "live"
-#: The name that an HTTP API has of its own, with its region: by it a health check asks one region's API.
-OWN_NAME = re.compile(r"[^.]+\.execute-api\.([^.]+)\.amazonaws\.com")
+#: How the names end that an HTTP API or a load balancer has of its own: by them health checks ask one region.
+AWS_NAMES = ".amazonaws.com"
 
 EMPTY: dict[str, Any] = {
     "account_id": "",
@@ -1485,14 +1485,22 @@ def _fill_edge(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         }
         for item in records
     ]
-    asked = {item.get("HealthCheckId") for item in records}
-    # Of two for one region, which a killed run leaves, the one that a record asks comes last and stays.
-    for check in sorted(ours.get("route53:healthcheck", []), key=lambda check: check.id in asked):
-        regional = OWN_NAME.fullmatch(str(check.description["HealthCheckConfig"].get("FullyQualifiedDomainName", "")))
-        if regional:
-            stack["dns"]["health_checks"][regional[1]] = check.id
-        else:
-            stack["dns"]["health_check_id"] = stack["dns"]["health_check_id"] or check.id
+    stack["dns"]["health_checks"] = {
+        item["SetIdentifier"]: item["HealthCheckId"]
+        for item in records
+        if item.get("SetIdentifier") and item.get("HealthCheckId")
+    }
+    # That of the domain itself; those of regions ask AWS's own names, or other checks.
+    stack["dns"]["health_check_id"] = next(
+        (
+            check.id
+            for check in ours.get("route53:healthcheck", [])
+            if not str(check.description["HealthCheckConfig"].get("FullyQualifiedDomainName", AWS_NAMES)).endswith(
+                AWS_NAMES
+            )
+        ),
+        "",
+    )
 
 
 def _fill_messaging(stack: dict[str, Any], ours: Found, environment: Environment) -> None:

@@ -20,7 +20,7 @@ GIVEN = ("-e", f"regions=us-east-1,{ABROAD}", "-e", "domain=cars.example.com", "
 @pytest.fixture
 def both(account: Account) -> Account:
     """Make the tier in both regions, once."""
-    account.finish("microservices", *GIVEN, name="services in both")
+    account.finish("microservices", *GIVEN, name="both-of-services")
     return account
 
 
@@ -33,7 +33,7 @@ def test_an_empty_account(account: Account) -> None:
     """The plan names every task of the first run, in both regions; later neither they nor the domain need be named."""
     account.load("empty")
     planned = prove(account, "microservices", *GIVEN)
-    account.save("services in both")
+    account.save("both-of-services")
     there = {role for role, _task, item in planned.changed if item.endswith(f" in {ABROAD}")}
     assert there > {
         "identity",

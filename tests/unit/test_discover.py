@@ -535,9 +535,13 @@ def test_the_records_of_several_regions() -> None:
     left = health_check("a0.execute-api.us-east-1.amazonaws.com")
     zone = records_of("us-east-1", "eu-west-1")
     route53: Any = boto3.client("route53")
+    elsewhere = health_check("vahanhelp-prod-1.us-east-1.elb.amazonaws.com")
+    calculated = {"Type": "CALCULATED", "ChildHealthChecks": [elsewhere], "HealthThreshold": 1}
+    first = str(route53.create_health_check(CallerReference="first", HealthCheckConfig=calculated)["HealthCheck"]["Id"])
+    route53.change_tags_for_resource(ResourceType="healthcheck", ResourceId=first, AddTags=pairs(OURS))
     own = health_check("cars.example.com")
     found = {
-        each["HealthCheckConfig"]["FullyQualifiedDomainName"]: each["Id"]
+        each["HealthCheckConfig"].get("FullyQualifiedDomainName", "first"): each["Id"]
         for each in route53.list_health_checks()["HealthChecks"]
     }
     stack = discover(PROD)
