@@ -320,14 +320,16 @@ class FrontDoor:
         balancer = entry.target
         port = self._port_of(host)
         where = _balancer_address(balancer, port, cloudfront=False)
-        return await self._pass_through(request, where, port, host, f"load balancer {balancer.name}")
+        secure = any(int(each.port) == port and each.protocol == "HTTPS" for each in list(balancer.listeners.values()))
+        scheme = "https" if secure else "http"
+        return await self._pass_through(request, where, port, host, f"load balancer {balancer.name}", scheme)
 
     async def _pass_through(
-        self, request: web.BaseRequest, address: str, port: int, host: str, what: str
+        self, request: web.BaseRequest, address: str, port: int, host: str, what: str, scheme: str = "http"
     ) -> web.StreamResponse:
         """Send a request on as it is, as the network would."""
         headers = [("host", host), *_headers(request, without={"host"})]
-        url = URL(f"http://{address}:{port}{request.raw_path}", encoded=True)
+        url = URL(f"{scheme}://{address}:{port}{request.raw_path}", encoded=True)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
         answer = await self._fetch(request, request.method, url, headers, what, timeout)
         return await _send(request, answer)

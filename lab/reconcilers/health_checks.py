@@ -33,11 +33,13 @@ def ask(check: Any, door: tuple[str, int]) -> tuple[bool, str]:
     domain, secure = check.ip_address or check.fqdn or "", check.type_.startswith("HTTPS")
     if ".execute-api." in domain and not secure:
         return False, "Failure: API Gateway answers on HTTPS only"
+    # A load balancer has a listener for each port; elsewhere the name alone says what answers.
+    host = f"{domain}:{check.port}" if secure and domain.endswith(".elb.amazonaws.com") else domain
     connection = http.client.HTTPConnection(*door, timeout=CONNECT_SECONDS)
     try:
         connection.connect()
         connection.sock.settimeout(ANSWER_SECONDS)
-        connection.request("GET", check.resource_path or "/", headers={"Host": domain, "User-Agent": AGENT})
+        connection.request("GET", check.resource_path or "/", headers={"Host": host, "User-Agent": AGENT})
         answer = connection.getresponse()
         body = answer.read(SEARCHED_BYTES) if check.search_string else b""
     except (OSError, http.client.HTTPException) as error:

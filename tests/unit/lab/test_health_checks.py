@@ -32,7 +32,14 @@ class Door(BaseHTTPRequestHandler):
         host = self.headers["Host"]
         if self.path == "/slow":
             time.sleep(0.5)
-        code = 302 if self.path == "/old" else 200 if host.startswith(("well.", "192.")) else 503
+        # A load balancer's listener for HTTP leads to the one for HTTPS.
+        code = (
+            302
+            if self.path == "/old" or host.endswith(".elb.amazonaws.com")
+            else 200
+            if host.startswith(("well.", "192."))
+            else 503
+        )
         self.send_response(code)
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -57,6 +64,7 @@ def check(**fields: Any) -> Any:
         "type_": "HTTPS",
         "ip_address": None,
         "fqdn": "well.example.com",
+        "port": 443,
         "resource_path": "/",
         "search_string": "",
     }
@@ -73,6 +81,9 @@ def check(**fields: Any) -> Any:
         ({"search_string": "ok"}, True),
         ({"search_string": "fine"}, False),
         ({"resource_path": "/slow"}, False),
+        ({"fqdn": "well.us-east-1.elb.amazonaws.com", "search_string": "ok", "type_": "HTTPS_STR_MATCH"}, True),
+        ({"fqdn": "ill.us-east-1.elb.amazonaws.com", "type_": "HTTPS"}, False),
+        ({"fqdn": "ill.us-east-1.elb.amazonaws.com", "type_": "HTTP"}, True),
         # API Gateway has no port for HTTP.
         ({"type_": "HTTP", "fqdn": "well.execute-api.us-east-1.amazonaws.com"}, False),
         ({"type_": "HTTPS", "fqdn": "well.execute-api.us-east-1.amazonaws.com"}, True),
