@@ -64,7 +64,7 @@ def test_an_empty_account(account: Account) -> None:
     definition = tasks.describe_task_definition(taskDefinition=services[0]["taskDefinition"])["taskDefinition"]
     environment = {each["name"]: each["value"] for each in definition["containerDefinitions"][0]["environment"]}
     assert f"//{THERE}." in environment["DATABASE_URL"]
-    assert f".{ABROAD}.amazonaws.com/" in definition["containerDefinitions"][0]["image"]
+    assert f"{THERE}/cars@sha256:" in definition["containerDefinitions"][0]["image"]
 
 
 def test_drifts_in_the_further_region(both: Account) -> None:
