@@ -105,15 +105,19 @@ def resolve_engine_version(engine: str, version: str | None) -> str:
     return found[-1]
 
 
-def source_of(replica: Any) -> Any | None:
-    """The instance that a read replica follows, in whichever region; None when there is none (any more)."""
-    source = str(replica.source_db_instance_identifier or "")
-    region = source.split(":")[3] if source.startswith("arn:") else replica.region
-    return models.rds_backends[replica.backend.account_id][region].databases.get(source.rsplit(":", 1)[-1].lower())
+def _find(backend: Any, name: str) -> Any | None:
+    """An instance by its identifier in the backend's region, or by its ARN in any; None when there is none."""
+    region = name.split(":")[3] if name.startswith("arn:") else backend.region_name
+    return models.rds_backends[backend.account_id][region].databases.get(name.rsplit(":", 1)[-1].lower())
+
+
+def source_of(database: Any) -> Any | None:
+    """The instance that a read replica follows; None when there is none (any more), and for any other instance."""
+    return _find(database.backend, str(database.source_db_instance_identifier or ""))
 
 
 def _unfollow(replica: Any) -> None:
-    source = source_of(replica) if replica.is_replica else None
+    source = source_of(replica)
     if source is not None:
         known = (replica.db_instance_identifier, replica.db_instance_arn)
         source.replicas = [one for one in source.replicas if one not in known]
@@ -255,11 +259,10 @@ def _patch_instances() -> None:
     def create_db_instance_read_replica(self: Any, db_kwargs: dict[str, Any]) -> Any:
         given_source = db_kwargs["source_db_instance_identifier"]
         source_id = given_source.rsplit(":", 1)[-1].lower()
-        region = given_source.split(":")[3] if given_source.startswith("arn:") else self.region_name
-        abroad = region != self.region_name
-        source = models.rds_backends[self.account_id][region].databases.get(source_id)
+        source = _find(self, given_source)
         if source is None:
             raise DBInstanceNotFoundError(source_id)
+        abroad = source.region != self.region_name
         # A key is of one region.
         # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.html#Overview.Encryption.Limitations
         if abroad and source.storage_encrypted and not db_kwargs.get("kms_key_id"):

@@ -320,7 +320,7 @@ class Databases(Reconciler):
         ensure_interface(database)
         directory = directory_of(database)
         restored = bool(database.restored_from)
-        source = rds.source_of(database) if database.is_replica else None
+        source = rds.source_of(database)
         if source is not None and not self._reachable(source, database):
             return False
         if source is not None and source.status not in {"available", "modifying", "backing-up"}:
@@ -416,7 +416,7 @@ class Databases(Reconciler):
     def _configuration(self, database: Any) -> str:
         # RDS's default is LEAST(memory / 9531392, 5000): 112 on a micro instance with its 1 GiB.
         text = CONFIGURATION.format(inside=INSIDE, port=database.port, connections=112)
-        source = rds.source_of(database) if database.is_replica else None
+        source = rds.source_of(database)
         if source is None or not self._reachable(source, database):
             return text
         password = (directory_of(source) / "replication").read_text()

@@ -6,6 +6,7 @@ import threading
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +62,26 @@ class Visits:
         return answer
 
 
+@contextmanager
+def visiting(*visits: Callable[[], None]) -> Iterator[None]:
+    """Make each visit again and again, beside each other, until the block ends."""
+    over = threading.Event()
+
+    def repeat(visit: Callable[[], None]) -> None:
+        while not over.wait(PAUSE):
+            visit()
+
+    threads = [threading.Thread(target=repeat, args=[visit]) for visit in visits]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
 def _ids(region: str) -> set[str]:
     """Ids of all listings in the table of a region."""
     client = boto3.client(
@@ -111,21 +132,16 @@ def test_a_release_comes_to_both_regions_and_goes_back_in_both() -> None:
 @pytest.mark.usefixtures("two_regions")
 def test_a_region_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
     """Reads go on, writes wait for the records, and in the end both regions have everything that was acknowledged."""
-    reads, writes, over = Visits(), Visits(), threading.Event()
+    reads, writes = Visits(), Visits()
 
     def read() -> None:
-        while not over.wait(PAUSE):
-            reads.ask(lambda: call("GET", "/api/listings?make=Mahindra"))
+        reads.ask(lambda: call("GET", "/api/listings?make=Mahindra"))
 
     def write() -> None:
-        while not over.wait(PAUSE):
-            if made := writes.ask(lambda: call("POST", "/api/listings", CAR)):
-                writes.acknowledged.append(made["id"])
+        if made := writes.ask(lambda: call("POST", "/api/listings", CAR)):
+            writes.acknowledged.append(made["id"])
 
-    threads = [threading.Thread(target=each) for each in (read, write)]
-    for thread in threads:
-        thread.start()
-    try:
+    with visiting(read, write):
         time.sleep(10)
         # The table's copy is behind by a moment: what was acknowledged until here is meant to be in both.
         run("lab", "fault", "region", HOME)
@@ -136,10 +152,6 @@ def test_a_region_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
         assert there <= _ids(ABROAD)
         run("lab", "fault", "region", HOME, "--heal")
         time.sleep(10)
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
     with capsys.disabled():
         slowest = max(took for _when, took, _well in reads.asked)
         print(f"\nreads: {len(reads.asked)}, {reads.failed} failed, slowest {slowest:.1f} s")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.ops.conftest import NAME, Account
@@ -15,14 +14,9 @@ ABROAD = "eu-west-1"
 THERE = f"{NAME}-{ABROAD}"
 
 
-def client(account: Account, region: str, service: str) -> Any:
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=region)
-    return session.client(service, endpoint_url=account.url)  # type: ignore[call-overload]
-
-
 def make_database(account: Account, region: str, name: str, env: str, source: str = "") -> dict[str, Any]:
     """Make a database, or a replica of one, in a network of its own."""
-    ec2, rds = client(account, region, "ec2"), client(account, region, "rds")
+    ec2, rds = account.client("ec2", region), account.client("rds", region)
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnets = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"{region}{zone}")["Subnet"][
@@ -44,7 +38,7 @@ def make_database(account: Account, region: str, name: str, env: str, source: st
 def test_promote(account: Account) -> None:
     source = make_database(account, "us-east-1", NAME, "prod")["DBInstanceArn"]
     make_database(account, ABROAD, THERE, f"prod-{ABROAD}", source)
-    rds = client(account, ABROAD, "rds")
+    rds = account.client("rds", ABROAD)
 
     def follows() -> str:
         [found] = rds.describe_db_instances()["DBInstances"]

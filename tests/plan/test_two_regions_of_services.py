@@ -9,12 +9,9 @@ import pytest
 from tests.plan.conftest import Account
 from tests.plan.drifts import NAME
 from tests.plan.test_plan import compare, plan, prove
+from tests.plan.test_two_regions import ABROAD, GIVEN, THERE
 
 pytestmark = pytest.mark.long
-
-ABROAD = "eu-west-1"
-THERE = f"{NAME}-{ABROAD}"
-GIVEN = ("-e", f"regions=us-east-1,{ABROAD}", "-e", "domain=cars.example.com", "-e", "dns_zone_create=true")
 
 
 @pytest.fixture
