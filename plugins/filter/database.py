@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,47 @@ def serving_host(stack: Mapping[str, Any]) -> str:
     return str(running[0]["id"]) if running else ""
 
 
+def writing_database(databases: Sequence[Mapping[str, Any]]) -> int:
+    """Return the place of the database that takes the writes, among one of each region that follow each other.
+
+    It is the one that follows nobody. A region that was lost comes back with one that follows nobody either; whoever
+    was promoted in its place was made later, as its replica. So of several it is the one that was created last.
+
+    :param databases: of each region ``identifier``, ``source_arn`` and ``created`` (ISO 8601), as discovery has them.
+    :returns: 0 when there is none at all: the first one is made first.
+    """
+    leading = [number for number, each in enumerate(databases) if each["identifier"] and not each["source_arn"]]
+    return max(leading, key=lambda number: str(databases[number]["created"]), default=0)
+
+
+def in_use(instances: Sequence[Mapping[str, Any]], owner: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the database of an owner among all of a region, as rds_instance_info describes them; empty without one.
+
+    Not one that another one has replaced, not a copy that a restore makes, and not a replica beside its source: what
+    follows a database of another region is told by its source's ARN.
+
+    :param owner: tags that it has.
+    """
+    return next(
+        (
+            each
+            for each in instances
+            if owner.items() <= each["tags"].items()
+            and not {"vahana:kept", "vahana:throwaway"} & each["tags"].keys()
+            and ":" in (each.get("read_replica_source_db_instance_identifier") or ":")
+        ),
+        {},
+    )
+
+
 class FilterModule:
     """Make the filters known to Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"compare_backup": compare, "serving_host": serving_host}
+        return {
+            "compare_backup": compare,
+            "database_in_use": in_use,
+            "serving_host": serving_host,
+            "writing_database": writing_database,
+        }

@@ -101,6 +101,7 @@ EMPTY: dict[str, Any] = {
         "identifier": "",
         "arn": "",
         "status": "",
+        "created": "",
         "address": "",
         "port": "",
         "name": "",
@@ -1340,6 +1341,8 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         identifier=database.get("DBInstanceIdentifier", ""),
         arn=database.get("DBInstanceArn", ""),
         status=database.get("DBInstanceStatus", ""),
+        # There is none while it is being created.
+        created=database["InstanceCreateTime"].isoformat() if "InstanceCreateTime" in database else "",
         address=endpoint.get("Address", ""),
         port=endpoint.get("Port", ""),
         name=database.get("DBName", ""),

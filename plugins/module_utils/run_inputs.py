@@ -19,6 +19,8 @@ NO_INPUTS = frozenset(
         "stack",
         "stack_host",
         "region_hosts",
+        "environment_hosts",
+        "writing_host",
         "settled",
         "full",
         "confirm",

@@ -1,13 +1,14 @@
-"""Tier microservices in two regions: the first is cut off, the second answers, is promoted, and keeps the requests."""
+"""Tier microservices in two regions: the first is cut off, the second answers, is promoted, and all goes back."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 
+import boto3
 import pytest
 
-from tests.lab.conftest import playbook, run, wait_for
+from tests.lab.conftest import ENDPOINT, playbook, run, wait_for
 from tests.lab.test_tier_microservices import Person
 from tests.lab.test_two_regions import ABROAD, GIVEN, HOME, NAME, PROMISED_SECONDS, SLOW, Visits, visiting
 from tests.lab.visitor import CAR, call
@@ -42,6 +43,19 @@ def _cars() -> set[str]:
     pages = call("GET", f"/api/cars?q={CAR['model']}")["pages"]
     found = [call("GET", f"/api/cars?q={CAR['model']}&page={number + 1}")["items"] for number in range(pages)]
     return {each["id"] for page in found for each in page}
+
+
+def _followed() -> str:
+    """Return the name of the database that the one in use in the first region follows."""
+    rds = boto3.client(
+        "rds", endpoint_url=ENDPOINT, region_name=HOME, aws_access_key_id="lab", aws_secret_access_key="lab"
+    )
+    [used] = [
+        each
+        for each in rds.describe_db_instances()["DBInstances"]
+        if "vahana:kept" not in {tag["Key"] for tag in each["TagList"]}
+    ]
+    return str(used.get("ReadReplicaSourceDBInstanceIdentifier", "")).rpartition(":")[2]
 
 
 @pytest.mark.usefixtures("two_regions")
@@ -90,3 +104,32 @@ def test_the_first_region_is_lost_and_the_second_promoted() -> None:
     print(f"acknowledged: {len(writes.acknowledged)}, lost: {len(lost)}")
     assert len(lost) <= 2
     assert playbook("playbooks/promote.yml", *there, "-e", f"confirm={THERE}").recap("localhost")["changed"] == 0
+
+
+@pytest.mark.usefixtures("two_regions")
+def test_the_way_back() -> None:
+    """The first region stands by, then takes the writes again: planned, so nothing that was acknowledged is lost."""
+    there = ("-e", f"aws_region={ABROAD}", "-e", f"deploy_env=prod-{ABROAD}")
+    asha = Person()
+    before = asha.lists_a_car()["id"]
+    playbook("site.yml", *TIER, timeout=2400)
+    assert _followed() == THERE
+    assert call("GET", "/api/cars/health")["database"] == "primary"
+    writes = Visits()
+
+    def write() -> None:
+        if made := writes.ask(asha.lists_a_car):
+            writes.acknowledged.append(made["id"])
+
+    with visiting(write):
+        wait_for(lambda: len(writes.acknowledged) >= 5)
+        playbook("playbooks/maintenance.yml", *there, "-e", "maintenance=on")
+        playbook("playbooks/promote.yml", "-e", f"confirm={NAME}")
+        promoted = time.monotonic()
+        wait_for(lambda: any(well and began > promoted for began, _took, well in writes.asked))
+    playbook("site.yml", *TIER, timeout=2400)
+    playbook("playbooks/maintenance.yml", *there, "-e", "maintenance=off")
+    assert _followed() == ""
+    print(f"\nwrites: {len(writes.asked)}, {writes.failed} failed, for {writes.gap:.1f} s")
+    assert {before, *writes.acknowledged} <= _cars()
+    assert playbook("site.yml", *TIER, "-e", "full=true", timeout=1200).recap("localhost")["changed"] == 0

@@ -63,4 +63,4 @@ def test_promote(account: Account) -> None:
 def test_nothing_to_promote(account: Account) -> None:
     refused = account.play("promote", "-e", f"confirm={NAME}")
     assert refused.code != 0
-    assert f"There is no database {NAME} of this environment in us-east-1" in refused.output, refused.output
+    assert f"There is no database of {NAME} in us-east-1" in refused.output, refused.output
