@@ -217,7 +217,8 @@ def examine(clients: Clients, stack: Mapping[str, Any], instance_type: str) -> A
         question("subscriptions", "subscriptions", _subscriptions, topic)
     if balancer:
         question("idle timeout", "idle_timeout", _idle_timeout, balancer)
-    if database and bucket:
+    # What follows another region's database has nothing of its own to save.
+    if database and bucket and not stack["database"]["source_arn"]:
         question("backup", "backup", _backup, stack)
     return _gather(questions)
 

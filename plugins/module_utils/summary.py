@@ -198,9 +198,13 @@ def _data(stack: Mapping[str, Any]) -> list[str]:
     database = stack["database"]
     if database["identifier"]:
         standby = "with a standby" if database["multi_az"] else "without a standby"
+        if database["source_arn"]:
+            _arn, _aws, _rds, region, *_rest, source = database["source_arn"].split(":")
+            standby = f"follows {source} in {region}"
         kind = f"PostgreSQL {database['engine_version']} {database['instance_class']} {standby}"
         size = f"{database['allocated_storage']} GB"
         lines.append(_line("database", f"{database['identifier']} {kind}, {size}, {database['status']}"))
+    lines += [_line("", f"{name} was replaced and is kept, and charged for") for name in database["kept"]]
     replica = database["replica"]
     if replica["identifier"]:
         kind = f"read replica, {replica['instance_class']}, {replica['status']}"

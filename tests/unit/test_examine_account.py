@@ -49,6 +49,8 @@ def test_backup_of_a_database(clients: dict[str, Any]) -> None:
     found = examine(clients, of_database, "")["backup"]
     assert (found["name"], found["retention_days"]) == ("cars-prod", 0)
     assert found["created"]
+    follows = {"identifier": "cars-prod", "source_arn": "arn:aws:rds:eu-west-1:1:db:cars"}
+    assert "backup" not in examine(clients, stack(database=follows, storage=storage), "")
     of_file = stack(compute={"instances": [{"id": "i-1", "launched": "2026-11-20T00:00:00+00:00"}]}, storage=storage)
     assert examine(clients, of_file, "")["backup"] == {
         "name": "on the instance",

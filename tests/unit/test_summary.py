@@ -139,6 +139,20 @@ def test_an_age_that_is_not_known() -> None:
     assert age("") == "-"
 
 
+def test_a_database_of_its_own_and_one_that_follows() -> None:
+    size = {"engine_version": "17", "instance_class": "db.t3.small", "allocated_storage": 100, "status": "available"}
+    own = {**EMPTY["database"], **size, "identifier": "cars-prod", "multi_az": True}
+    text = [" ".join(line.split()) for line in lines({**stack(), "database": own})]
+    assert "database cars-prod PostgreSQL 17 db.t3.small with a standby, 100 GB, available" in text
+
+    source = "arn:aws:rds:eu-west-1:1:db:cars-prod-eu-west-1"
+    following = {**own, "identifier": "cars-prod-standby-1", "source_arn": source, "kept": ["cars-prod"]}
+    text = [" ".join(line.split()) for line in lines({**stack(), "database": following})]
+    follows = "follows cars-prod-eu-west-1 in eu-west-1, 100 GB, available"
+    assert f"database cars-prod-standby-1 PostgreSQL 17 db.t3.small {follows}" in text
+    assert "cars-prod was replaced and is kept, and charged for" in text
+
+
 def test_services_with_their_versions_and_deployments() -> None:
     service = {"name": "auth", "version": "1.0.0-abc", "running": 2, "desired": 2, "deployment": "COMPLETED"}
     other = {**service, "name": "insurance", "running": 1, "deployment": "IN_PROGRESS"}
