@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,26 @@ def tier_cost(tier: Mapping[str, Any], prices: Mapping[str, Mapping[str, Any]]) 
 
 
 def planned_cost(
-    stack: Mapping[str, Any], wanted: Mapping[str, Any], prices: Mapping[str, Mapping[str, Any]]
+    stacks: Sequence[Mapping[str, Any]],
+    wanted: Mapping[str, Any],
+    prices: Mapping[str, Mapping[str, Any]],
+    writing: int = 0,
 ) -> dict[str, float]:
     """Return a month's cost in USD of what is there (``before``) and of what a run makes of it (``after``).
 
     New alarms are not in ``after``: each costs ``alarm``.
+
+    :param stacks: what there is in each region.
+    :param writing: which of them has the database that takes the writes.
     """
     volume = float(wanted["compute_volume_size"])
-    before = costs.bill(costs.stack_demands(stack, volume), prices)
-    after = costs.bill(costs.planned_demands(stack, wanted, volume), prices)
+    regions = [costs.in_region(wanted, number, writing) for number in range(len(stacks))]
+    before = [line for stack in stacks for line in costs.bill(costs.stack_demands(stack, volume), prices)]
+    after = [
+        line
+        for stack, region in zip(stacks, regions, strict=True)
+        for line in costs.bill(costs.planned_demands(stack, region, volume), prices)
+    ]
     return {
         "before": round(costs.total(before), 2),
         "after": round(costs.total(after), 2),

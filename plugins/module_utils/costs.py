@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-FIREWALL_RULES = 8
-"""What roles/firewall sets unless told otherwise: a rate limit and three groups of rules in each of two web ACLs."""
+FIREWALL_RULES = 4
+"""What roles/firewall sets in a web ACL unless told otherwise: a rate limit and three groups of rules."""
 
 
 SERVICE_SECRETS = 3
@@ -74,9 +74,13 @@ def _database(instance_class: str, storage_gb: float, multi_az: bool) -> list[De
     ]
 
 
-def _firewall(rules: int) -> list[Demand]:
-    """One web ACL is CloudFront's, the other the load balancer's."""
-    return [Demand("web acl", 2, "web ACL"), Demand("web acl rule", rules, "web ACL rule")]
+def _firewall(acls: int, rules: int) -> list[Demand]:
+    """One web ACL is CloudFront's, the other the load balancer's; a further region has that alone."""
+    return [Demand("web acl", acls, "web ACL"), Demand("web acl rule", rules, "web ACL rule")]
+
+
+def _firewall_acls(layers: Sequence[str]) -> int:
+    return ("firewall" in layers) * (1 + ("edge" in layers))
 
 
 def _cache(node_type: str, nodes: int) -> Demand:
@@ -124,8 +128,7 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
         demands += _database(str(tier["database_instance_class"]), storage, bool(tier["database_multi_az"]))
         if tier.get("database_read_replica"):
             demands += _database(str(tier["database_instance_class"]), storage, multi_az=False)
-    if "firewall" in layers:
-        demands += _firewall(FIREWALL_RULES)
+    demands += _firewall(_firewall_acls(layers), FIREWALL_RULES * _firewall_acls(layers))
     if "cache" in layers:
         demands.append(_cache(str(tier["cache_node_type"]), 1 + int(tier.get("cache_replicas", 0))))
     demands.append(Demand("secret", _secrets(layers), "secret"))
@@ -161,8 +164,9 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
     if database["identifier"]:
         storage = float(database["allocated_storage"] or 0)
         demands += _database(str(database["instance_class"]), storage, bool(database["multi_az"]))
-    if stack["firewall"]["rules"]:
-        demands += _firewall(stack["firewall"]["rules"])
+    firewall = stack["firewall"]
+    acls = [firewall[name] for name in ("cloudfront_acl_arn", "load_balancer_acl_arn") if firewall[name]]
+    demands += _firewall(len(acls), firewall["rules"])
     replica = database["replica"]
     if replica["identifier"]:
         demands += _database(str(replica["instance_class"]), float(replica["allocated_storage"] or 0), multi_az=False)
@@ -180,6 +184,17 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
     demands.append(Demand("health check", 1 if stack["dns"]["health_check_id"] else 0, "health check"))
     demands.append(Demand("fast health check", len(stack["dns"]["health_checks"]), "health check of a region"))
     return demands
+
+
+def in_region(wanted: Mapping[str, Any], number: int, writing: int) -> dict[str, Any]:
+    """Return what a tier's data asks for in one of its regions.
+
+    :param wanted: as for :func:`planned_demands`, with the ``region_layers`` of further regions.
+    :param number: which region it is; the first has what is there once.
+    :param writing: the one whose database has a standby; those of the others follow it.
+    """
+    once = {} if number == 0 else {"layers": wanted["region_layers"], "regions": []}
+    return {**wanted, **once, "database_multi_az": wanted["database_multi_az"] and number == writing}
 
 
 def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_gb: float) -> list[Demand]:
@@ -211,6 +226,11 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
             "allocated_storage": wanted["database_allocated_storage"],
         },
     }
+    firewall = {
+        "load_balancer_acl_arn": "planned",
+        "cloudfront_acl_arn": "planned" if "edge" in layers else "",
+        "rules": stack["firewall"]["rules"] or FIREWALL_RULES * _firewall_acls(layers),
+    }
     there = {each["name"]: each["running"] for each in stack["containers"]["services"]}
     services = [
         {
@@ -232,7 +252,7 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
                 "nat_gateway_ids": ["planned"] * _nat_gateways(wanted),
             },
             "database": database if "database" in layers else stack["database"],
-            "firewall": {"rules": stack["firewall"]["rules"] or (FIREWALL_RULES if "firewall" in layers else 0)},
+            "firewall": firewall if "firewall" in layers else stack["firewall"],
             "cache": cache if "cache" in layers else stack["cache"],
             "dns": {
                 "zone_id": "planned" if "dns" in layers else stack["dns"]["zone_id"],

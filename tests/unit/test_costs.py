@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from plugins.filter.environment import planned_cost
 from plugins.module_utils import costs
 from plugins.module_utils.discovery import EMPTY
 from plugins.module_utils.project import ROOT
@@ -124,7 +125,7 @@ def test_the_full_tier_pays_for_its_firewall() -> None:
     # Two web ACLs of 5.00 with four rules of 1.00 each.
     assert more - costs.total(costs.bill(costs.tier_demands(without), PRICES)) == pytest.approx(18)
     stack = running_basic()
-    stack["firewall"]["rules"] = 8
+    stack["firewall"].update(rules=8, cloudfront_acl_arn="arn:1", load_balancer_acl_arn="arn:2")
     live = costs.total(costs.bill(costs.stack_demands(stack, 8), PRICES))
     assert live - costs.total(costs.bill(costs.stack_demands(running_basic(), 8), PRICES)) == pytest.approx(18)
 
@@ -153,6 +154,24 @@ def test_the_microservices_tier() -> None:
     # cache 9.928 + 5 secrets 2.00 + 10 tasks 73.876 and 16.224 + private zone 0.50
     assert costs.total(lines) == pytest.approx(256.313, abs=0.001)
     assert costs.unpriced(lines) == []
+
+
+def test_services_in_a_further_region() -> None:
+    """All that answers there, and a replica for a database: no standby, one web ACL, no address in front of all."""
+    layers = ["identity", "network", "storage", "queue", "database", "cache", "load_balancer", "firewall", "containers"]
+    wanted = {
+        **tier("microservices", [*layers, "edge", "dns"]),
+        "compute_kind": "",
+        "compute_instance_type": "",
+        "compute_volume_size": 0,
+        "cache_replicas": 0,
+        "regions": ["us-east-1", "eu-west-1"],
+    }
+    both = planned_cost([EMPTY, EMPTY], wanted, PRICES)["after"]
+    first = planned_cost([EMPTY], wanted, PRICES)["after"]
+    # Of the first region's 256.313: no standby (26.28 and 11.50 less), no web ACL of CloudFront (9.00 less).
+    assert both - first == pytest.approx(256.31 - 26.28 - 11.50 - 9.00, abs=0.02)
+    assert planned_cost([EMPTY, EMPTY], wanted, PRICES, writing=1)["after"] == pytest.approx(both)
 
 
 def test_what_has_no_price_is_named_and_not_added() -> None:

@@ -106,7 +106,7 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
         "network": {"public_subnet_ids": [], "private_subnet_ids": [], "nat_gateway_ids": []},
         "database": {"identifier": "", "replica": {"identifier": ""}},
         "cache": {"identifier": ""},
-        "firewall": {"rules": 0},
+        "firewall": {"rules": 0, "cloudfront_acl_arn": "", "load_balancer_acl_arn": ""},
         "containers": {"services": []},
         "resources": [],
         "dns": {"zone_id": "", "health_check_id": "", "health_checks": {}},
@@ -135,4 +135,4 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
         "alarm": {"usd": 0.1},
     }
     # Two instances with a volume and an address each, and one secret.
-    assert planned_cost(empty, wanted, prices) == {"before": 0.0, "after": 22.4, "alarm": 0.1}
+    assert planned_cost([empty], wanted, prices) == {"before": 0.0, "after": 22.4, "alarm": 0.1}
