@@ -213,7 +213,15 @@ def _data(stack: Mapping[str, Any]) -> list[str]:
     if cache["identifier"]:
         kind = f"Valkey {cache['engine_version']} {cache['nodes']} x {cache['node_type']}"
         lines.append(_line("cache", f"{cache['identifier']} {kind}, {cache['status']}"))
-    return lines
+    return lines + _queues(stack["queue"]["messages"])
+
+
+def _queues(messages: Mapping[str, int]) -> list[str]:
+    """Say where messages wait, those of dead letters too."""
+    if not messages:
+        return []
+    waiting = ", ".join(f"{name} {count}" for name, count in messages.items() if count)
+    return [_line("queues", f"messages wait: {waiting}" if waiting else f"none of {len(messages)} has messages")]
 
 
 def _cost(stack: Mapping[str, Any], prices: Mapping[str, Any], prices_region: str, volume_gb: float) -> list[str]:

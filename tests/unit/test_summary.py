@@ -153,6 +153,14 @@ def test_a_database_of_its_own_and_one_that_follows() -> None:
     assert "cars-prod was replaced and is kept, and charged for" in text
 
 
+def test_messages_that_wait() -> None:
+    text = lines(stack(queue__messages={"email": 0, "email-dlq": 0}))
+    assert "  queues      none of 2 has messages" in text
+    text = lines(stack(queue__messages={"email": 3, "email-dlq": 0, "analytics-dlq": 1}))
+    assert "  queues      messages wait: email 3, analytics-dlq 1" in text
+    assert not any("queues" in line for line in lines(stack()))
+
+
 def test_services_with_their_versions_and_deployments() -> None:
     service = {"name": "auth", "version": "1.0.0-abc", "running": 2, "desired": 2, "deployment": "COMPLETED"}
     other = {**service, "name": "insurance", "running": 1, "deployment": "IN_PROGRESS"}
