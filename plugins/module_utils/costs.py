@@ -164,6 +164,8 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
     if database["identifier"]:
         storage = float(database["allocated_storage"] or 0)
         demands += _database(str(database["instance_class"]), storage, bool(database["multi_az"]))
+    for kept in database["kept"]:
+        demands += _database(str(kept["instance_class"]), float(kept["allocated_storage"] or 0), bool(kept["multi_az"]))
     firewall = stack["firewall"]
     acls = [firewall[name] for name in ("cloudfront_acl_arn", "load_balancer_acl_arn") if firewall[name]]
     demands += _firewall(len(acls), firewall["rules"])
@@ -194,7 +196,7 @@ def in_region(wanted: Mapping[str, Any], number: int, writing: int) -> dict[str,
     :param writing: the one whose database has a standby; those of the others follow it.
     """
     once = {} if number == 0 else {"layers": wanted["region_layers"], "regions": []}
-    return {**wanted, **once, "database_multi_az": wanted["database_multi_az"] and number == writing}
+    return {**wanted, **once, "database_follows": number != writing}
 
 
 def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_gb: float) -> list[Demand]:
@@ -203,9 +205,10 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
     A group that scaling or a person has set keeps its size as far as the limits allow. Alarms are those that are there.
 
     :param stack: as for :func:`stack_demands`.
-    :param wanted: the tier's data, as for :func:`tier_demands`, with the group's largest size and the ``regions``.
+    :param wanted: the tier's data, as for :func:`tier_demands`, with the group's largest size, the ``regions``, and
+        whether the database follows that of another region: one that is there and does not is replaced and kept.
     """
-    layers = wanted["layers"]
+    layers, follows = wanted["layers"], wanted["database_follows"]
     group = wanted["compute_kind"] == "auto_scaling_group"
     least, most = (int(wanted["compute_min_size"]), int(wanted["compute_max_size"])) if group else (1, 1)
     count = min(max(len(stack["compute"]["instances"]), least), most) if "compute" in layers else 0
@@ -215,11 +218,14 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
         "node_type": wanted["cache_node_type"],
         "nodes": 1 + int(wanted["cache_replicas"]),
     }
+    there = stack["database"]
+    replaced = [there] if follows and there["identifier"] and not there["source_arn"] else []
     database = {
         "identifier": "planned",
         "instance_class": wanted["database_instance_class"],
         "allocated_storage": wanted["database_allocated_storage"],
-        "multi_az": wanted["database_multi_az"],
+        "multi_az": wanted["database_multi_az"] and not follows,
+        "kept": [*there["kept"], *replaced],
         "replica": {
             "identifier": "planned" if wanted.get("database_read_replica") else "",
             "instance_class": wanted["database_instance_class"],
@@ -231,10 +237,10 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
         "cloudfront_acl_arn": "planned" if "edge" in layers else "",
         "rules": stack["firewall"]["rules"] or FIREWALL_RULES * _firewall_acls(layers),
     }
-    there = {each["name"]: each["running"] for each in stack["containers"]["services"]}
+    running = {each["name"]: each["running"] for each in stack["containers"]["services"]}
     services = [
         {
-            "running": max(there.get(name, 0), int(wanted["containers_min_tasks"])),
+            "running": max(running.get(name, 0), int(wanted["containers_min_tasks"])),
             "cpu": wanted["containers_cpu"],
             "memory": wanted["containers_memory"],
         }

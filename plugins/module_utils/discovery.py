@@ -50,6 +50,8 @@ LAYER_TAG = "vahana:layer"
 ROLE_TAG = "vahana:role"
 #: How the names of dead letter queues end.
 DEAD_LETTER = "-dlq"
+#: Messages that nobody has taken yet, that somebody works on, and that are not to be seen yet.
+WAITING = tuple(f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed"))
 #: The alias of a function that visitors ask.
 ALIAS = "live"
 #: How the names end that an HTTP API or a load balancer has of its own: by them health checks ask one region.
@@ -1352,7 +1354,20 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         multi_az=database.get("MultiAZ", ""),
         engine_version=database.get("EngineVersion", ""),
         source_arn=database.get("ReadReplicaSourceDBInstanceIdentifier", ""),
-        kept=sorted(resource.id for resource in ours.get("rds:db", []) if KEPT_TAG in resource.tags),
+        kept=sorted(
+            (
+                {
+                    "identifier": resource.id,
+                    "instance_class": resource.description.get("DBInstanceClass", ""),
+                    "allocated_storage": resource.description.get("AllocatedStorage", ""),
+                    "multi_az": resource.description.get("MultiAZ", ""),
+                }
+                for resource in ours.get("rds:db", [])
+                # A run that was killed may have marked the one in use.
+                if KEPT_TAG in resource.tags and resource is not current
+            ),
+            key=lambda kept: str(kept["identifier"]),
+        ),
         replica={
             "identifier": replica.get("DBInstanceIdentifier", ""),
             "arn": replica.get("DBInstanceArn", ""),
@@ -1511,7 +1526,7 @@ def _fill_messaging(stack: dict[str, Any], ours: Found, environment: Environment
     prefix = f"{environment.name_prefix}-"
     for resource in sorted(ours.get("sqs:queue", []), key=lambda resource: resource.id):
         name = resource.id.removeprefix(prefix)
-        stack["queue"]["messages"][name] = int(resource.description.get("ApproximateNumberOfMessages", 0))
+        stack["queue"]["messages"][name] = sum(int(resource.description.get(count, 0)) for count in WAITING)
         if name.endswith(DEAD_LETTER):
             stack["queue"]["dead_letter_arns"][name.removesuffix(DEAD_LETTER)] = resource.arn
             continue

@@ -204,7 +204,7 @@ def _data(stack: Mapping[str, Any]) -> list[str]:
         kind = f"PostgreSQL {database['engine_version']} {database['instance_class']} {standby}"
         size = f"{database['allocated_storage']} GB"
         lines.append(_line("database", f"{database['identifier']} {kind}, {size}, {database['status']}"))
-    lines += [_line("", f"{name} was replaced and is kept, and charged for") for name in database["kept"]]
+    lines += [_line("", f"{kept['identifier']} was replaced and is kept, and charged for") for kept in database["kept"]]
     replica = database["replica"]
     if replica["identifier"]:
         kind = f"read replica, {replica['instance_class']}, {replica['status']}"

@@ -57,7 +57,7 @@ def test_promote(account: Account) -> None:
     assert follows() == ""
     again = account.play("promote", *there, "-e", f"confirm={THERE}")
     assert again.code == 0 and "changed=0" in again.output, again.output
-    assert "takes writes already: it follows nobody" in again.output
+    assert "follows nobody: there is nothing to promote" in again.output
 
 
 def test_nothing_to_promote(account: Account) -> None:

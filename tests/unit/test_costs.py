@@ -165,13 +165,21 @@ def test_services_in_a_further_region() -> None:
         "compute_instance_type": "",
         "compute_volume_size": 0,
         "cache_replicas": 0,
-        "regions": ["us-east-1", "eu-west-1"],
     }
-    both = planned_cost([EMPTY, EMPTY], wanted, PRICES)["after"]
-    first = planned_cost([EMPTY], wanted, PRICES)["after"]
-    # Of the first region's 256.313: no standby (26.28 and 11.50 less), no web ACL of CloudFront (9.00 less).
-    assert both - first == pytest.approx(256.31 - 26.28 - 11.50 - 9.00, abs=0.02)
-    assert planned_cost([EMPTY, EMPTY], wanted, PRICES, writing=1)["after"] == pytest.approx(both)
+    first = planned_cost([EMPTY], {**wanted, "regions": ["us-east-1"]}, PRICES)["after"]
+    two = {**wanted, "regions": ["us-east-1", "eu-west-1"]}
+    both = planned_cost([EMPTY, EMPTY], two, PRICES)["after"]
+    # Of the first region's 256.313: no standby (26.28 and 11.50 less), no web ACL of CloudFront (9.00); two checks.
+    assert both - first == pytest.approx(256.31 - 26.28 - 11.50 - 9.00 + 2 * 2.50, abs=0.02)
+    assert planned_cost([EMPTY, EMPTY], two, PRICES, writing=1)["after"] == pytest.approx(both)
+
+    # The first was lost and is back: its database is kept beside the new one that follows, and paid for.
+    size = {"instance_class": "db.t3.small", "allocated_storage": 100, "multi_az": True}
+    former = {**EMPTY, "database": {**EMPTY["database"], **size, "identifier": "cars"}}
+    back = planned_cost([former, EMPTY], two, PRICES, writing=1)
+    assert back == {"before": 75.56, "after": pytest.approx(both + 75.56), "alarm": 0.1}
+    kept = {**EMPTY, "database": {**EMPTY["database"], "kept": [{**size, "identifier": "cars"}]}}
+    assert costs.total(costs.bill(costs.stack_demands(kept, 0), PRICES)) == pytest.approx(75.56)
 
 
 def test_what_has_no_price_is_named_and_not_added() -> None:

@@ -146,7 +146,12 @@ def test_a_database_of_its_own_and_one_that_follows() -> None:
     assert "database cars-prod PostgreSQL 17 db.t3.small with a standby, 100 GB, available" in text
 
     source = "arn:aws:rds:eu-west-1:1:db:cars-prod-eu-west-1"
-    following = {**own, "identifier": "cars-prod-standby-1", "source_arn": source, "kept": ["cars-prod"]}
+    following = {
+        **own,
+        "identifier": "cars-prod-standby-1",
+        "source_arn": source,
+        "kept": [own],
+    }
     text = [" ".join(line.split()) for line in lines({**stack(), "database": following})]
     follows = "follows cars-prod-eu-west-1 in eu-west-1, 100 GB, available"
     assert f"database cars-prod-standby-1 PostgreSQL 17 db.t3.small {follows}" in text
