@@ -106,7 +106,8 @@ def _follows(account: Account) -> dict[str, str]:
 def _leads_to(account: Account) -> str:
     """Return the region that the records lead to while it is healthy."""
     route53 = account.client("route53")
-    [zone] = route53.list_hosted_zones()["HostedZones"]
+    # The services have private ones.
+    [zone] = [each for each in route53.list_hosted_zones()["HostedZones"] if each["Name"] == "cars.example.com."]
     sets = route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]
     [first] = [each["SetIdentifier"] for each in sets if each.get("Failover") == "PRIMARY"]
     return str(first)
@@ -122,7 +123,9 @@ def _snapshots_of_the_end(account: Account) -> int:
     saved = 0
     for region in ("us-east-1", ABROAD):
         assert account.client("elbv2", region).describe_load_balancers()["LoadBalancers"] == []
-        assert account.client("ecs", region).list_clusters()["clusterArns"] == []
+        ecs = account.client("ecs", region)
+        clusters = ecs.describe_clusters(clusters=ecs.list_clusters()["clusterArns"])["clusters"]
+        assert {each["status"] for each in clusters} <= {"INACTIVE"}
         assert account.client("ecr", region).describe_repositories()["repositories"] == []
         assert account.client("acm", region).list_certificates()["CertificateSummaryList"] == []
         assert account.client("elasticache", region).describe_replication_groups()["ReplicationGroups"] == []
