@@ -17,7 +17,6 @@ from plugins.module_utils.release_artifact import digest_sources
 NO_INPUTS = frozenset(
     (
         "stack",
-        "stack_host",
         "region_hosts",
         "environment_hosts",
         "environment_databases",
