@@ -10,6 +10,8 @@ from typing import Any
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.backups import compare
+from plugins.module_utils.discovery import UNUSED_TAGS, beside_its_source
+from plugins.module_utils.ownership import owned_by
 
 
 def serving_host(stack: Mapping[str, Any]) -> str:
@@ -35,8 +37,7 @@ def writing_database(databases: Sequence[Mapping[str, Any]]) -> int:
 def in_use(instances: Sequence[Mapping[str, Any]], owner: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the database of an owner among all of a region, as rds_instance_info describes them; empty without one.
 
-    Not one that another one has replaced, not a copy that a restore makes, and not a replica beside its source: what
-    follows a database of another region is told by its source's ARN.
+    Not one that another one has replaced, not a copy that a restore makes, and not a replica beside its source.
 
     :param owner: tags that it has.
     """
@@ -44,9 +45,9 @@ def in_use(instances: Sequence[Mapping[str, Any]], owner: Mapping[str, str]) -> 
         (
             each
             for each in instances
-            if owner.items() <= each["tags"].items()
-            and not {"vahana:kept", "vahana:throwaway"} & each["tags"].keys()
-            and ":" in (each.get("read_replica_source_db_instance_identifier") or ":")
+            if owned_by(each["tags"], owner)
+            and not UNUSED_TAGS & each["tags"].keys()
+            and not beside_its_source(each.get("read_replica_source_db_instance_identifier"))
         ),
         {},
     )

@@ -46,6 +46,8 @@ RETAIN_TAG = "vahana:retain"
 #: A database that another one has replaced, and one that is being proven and goes again.
 KEPT_TAG = "vahana:kept"
 THROWAWAY_TAG = "vahana:throwaway"
+#: Of databases that nobody uses.
+UNUSED_TAGS = frozenset({KEPT_TAG, THROWAWAY_TAG})
 LAYER_TAG = "vahana:layer"
 ROLE_TAG = "vahana:role"
 #: How the names of dead letter queues end.
@@ -1298,6 +1300,14 @@ def _fill_network(stack: dict[str, Any], ours: Found, environment: Environment) 
     stack["network"]["availability_zones"] = list(dict.fromkeys(zones))
 
 
+def beside_its_source(source: str | None) -> bool:
+    """Tell whether a database follows one of its own region: RDS names that one, and those of other regions by ARN.
+
+    :param source: ``ReadReplicaSourceDBInstanceIdentifier``.
+    """
+    return bool(source) and ":" not in str(source)
+
+
 def current_database(ours: Found, environment: Environment) -> Resource | None:
     """Return the database that the hosts use: the one that the parameter names, otherwise the one with our name."""
     published = next(
@@ -1315,9 +1325,9 @@ def current_database(ours: Found, environment: Environment) -> Resource | None:
     candidates = [
         resource
         for resource in ours.get("rds:db", [])
-        # What follows a database of another region, which has an ARN, is the one in use here.
-        if ":" in (resource.description.get("ReadReplicaSourceDBInstanceIdentifier") or ":")
-        and (resource.id == order[0] or not {KEPT_TAG, THROWAWAY_TAG} & resource.tags.keys())
+        # What follows a database of another region is the one in use here.
+        if not beside_its_source(resource.description.get("ReadReplicaSourceDBInstanceIdentifier"))
+        and (resource.id == order[0] or not UNUSED_TAGS & resource.tags.keys())
     ]
     candidates.sort(key=lambda resource: order.index(resource.id) if resource.id in order else len(order))
     return candidates[0] if candidates else None
