@@ -23,6 +23,8 @@ NO_INPUTS = frozenset(
         "writing_host",
         "writing_stack",
         "database_source_arn",
+        # The bucket of the releases is in it.
+        "backend_boot_config",
         "settled",
         "full",
         "confirm",
