@@ -69,3 +69,38 @@ def test_transactions_at_the_same_time_lose_nothing(dynamodb: Any) -> None:
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(write, range(WRITES)))
     assert len(items(dynamodb)) == WRITES * 3 // 4
+
+
+@pytest.mark.parametrize("index", [None, "newest"])
+@pytest.mark.parametrize("forward", [True, False])
+def test_a_query_finds_its_partition_in_order(client: Client, index: str | None, forward: bool) -> None:
+    dynamodb = client("dynamodb")
+    key = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
+    newest = [{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "made", "KeyType": "RANGE"}]
+    dynamodb.create_table(
+        TableName="trial",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": kind}
+            for name, kind in {"pk": "S", "sk": "S", "kind": "N", "made": "N"}.items()
+        ],
+        KeySchema=key,
+        GlobalSecondaryIndexes=[{"IndexName": "newest", "KeySchema": newest, "Projection": {"ProjectionType": "ALL"}}],
+    )
+    for number in range(12):
+        item = {"pk": {"S": str(number % 2)}, "sk": {"S": f"{number:02}"}, "made": {"N": str(100 - number)}}
+        # Only what has the keys of an index is in it.
+        kind = {} if number >= 10 else {"kind": {"N": str(number % 2)}}
+        dynamodb.put_item(TableName="trial", Item={**item, **kind})
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName="trial",
+        ScanIndexForward=forward,
+        Limit=2,
+        ExpressionAttributeNames={"#hash": "kind" if index else "pk"},
+        KeyConditionExpression="#hash = :hash",
+        ExpressionAttributeValues={":hash": {"N": "1"} if index else {"S": "1"}},
+        **({"IndexName": index} if index else {}),
+    )
+    found = [item["sk"]["S"] for page in pages for item in page["Items"]]
+    wanted = ["09", "07", "05", "03", "01"] if index else ["01", "03", "05", "07", "09", "11"]
+    assert found == (wanted if forward else wanted[::-1])
