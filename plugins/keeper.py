@@ -18,6 +18,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from plugins.module_utils.aws_session import aws_session
 from plugins.module_utils.history import write_entry
 from plugins.module_utils.locking import EXPIRY_SECONDS, HEARTBEAT_SECONDS, Lock, LostError
 
@@ -77,7 +78,7 @@ def main(heartbeat: float = HEARTBEAT_SECONDS) -> None:
     """Do what the first line of standard input says until the second one comes."""
     order = json.loads(sys.stdin.readline())
     began = time.monotonic()
-    session = boto3.Session(region_name=order["region"])
+    session = aws_session(order["region"])
     lock = Lock(session.client("s3", config=_CONFIG), order["bucket"])
     etag = keep(lock, order, heartbeat)
     word = sys.stdin.readline()

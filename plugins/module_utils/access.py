@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import boto3
 import botocore.exceptions
 from botocore.config import Config
+
+from plugins.module_utils.aws_session import aws_session
 
 
 class AccessError(Exception):
@@ -38,7 +39,7 @@ def identify(region: str) -> Identity:
     :raises AccessError: with no credentials, refused ones, or no answer.
     """
     try:
-        session = boto3.Session(region_name=region)
+        session = aws_session(region)
         if session.get_credentials() is None:
             raise AccessError(
                 "no AWS credentials; run `aws configure` or `aws sso login`, or set AWS_PROFILE "

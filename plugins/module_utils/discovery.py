@@ -29,6 +29,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from plugins.module_utils.alias_shares import shares
+from plugins.module_utils.aws_session import aws_session
 from plugins.module_utils.convergence import Document, Record, documents, lasts, read_record
 from plugins.module_utils.details import DETAILS
 from plugins.module_utils.maintenance import NOT_ON, PRIORITIES, from_parameter, from_rule
@@ -1104,7 +1105,7 @@ def connect(environment: Environment, session: boto3.Session | None = None, tier
     :raises botocore.exceptions.ClientError: when AWS refuses the credentials.
     :raises botocore.exceptions.BotoCoreError: when AWS cannot be reached.
     """
-    clients = Clients(session or boto3.Session(), environment.region)
+    clients = Clients(session or aws_session(), environment.region)
     return Aws(environment, clients, clients["sts"].get_caller_identity()["Account"], tier)
 
 

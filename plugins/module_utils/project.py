@@ -70,11 +70,8 @@ def region_names() -> frozenset[str]:
     # botocore reads its settings anew here: a profile that does not exist must not break a list of regions.
     session = botocore.session.Session(profile=None)
     session.set_config_variable("profile", None)
-    return frozenset(
-        region
-        for partition in session.get_available_partitions()
-        for region in session.get_available_regions("ec2", partition_name=partition)
-    )
+    partitions = session.get_data("endpoints")["partitions"]
+    return frozenset(region for partition in partitions for region in partition["regions"])
 
 
 def knowledge(

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from plugins.module_utils.aws_session import aws_session
 from plugins.module_utils.rollout import ABSENT, OUT, REFRESHING, Sight, Target
 
 POLL_SECONDS = 1.0
@@ -37,7 +37,7 @@ class Clients(dict[str, Any]):
 
     def __init__(self, region: str) -> None:
         super().__init__()
-        self._session: Any = boto3.Session(region_name=region)
+        self._session: Any = aws_session(region)
 
     def __missing__(self, service: str) -> Any:
         """Make one."""

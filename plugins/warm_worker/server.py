@@ -24,6 +24,7 @@ from typing import IO, Any
 import botocore.loaders
 import botocore.session
 
+from plugins.module_utils.aws_session import model_loader
 from plugins.warm_worker.wire import Answer, Request, receive, send
 
 #: boto3 parses a service's model for each new client: 10 to 190 ms, once here instead of once a task.
@@ -59,7 +60,7 @@ def preload(module_utils: Path) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(module.name)
 
-    shared = botocore.loaders.create_loader()
+    shared = model_loader()
     original = botocore.loaders.create_loader
 
     def create_loader(search_path_string: str | None = None) -> Any:
