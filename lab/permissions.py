@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -190,6 +191,15 @@ def _of_templates(request: Request) -> list[str]:
     return [request.arn(f"launch-template/{template}") if template else "*"]
 
 
+def _of_functions(request: Request) -> list[str]:
+    # /<date>/functions/<name>/…; a version, or an alias that is asked, is a resource of its own.
+    named = re.match(r"[\d-]+/functions/([^/]+)", request.path)
+    if named is None:
+        return ["*"]
+    qualifier = urllib.parse.parse_qs(str(request.environ.get("QUERY_STRING", ""))).get("Qualifier", [])
+    return [request.arn(":".join(["function", named[1], *qualifier]))]
+
+
 def _of_distributions(request: Request) -> list[str]:
     # /2020-05-31/distribution/<id>/…
     parts = request.path.split("/")
@@ -208,6 +218,7 @@ RESOURCES: dict[str, Callable[[Request], list[str]]] = {
     "ec2": _of_templates,
     "ecr": _of_repositories,
     "ecs": _of_services,
+    "lambda": _of_functions,
     "logs": _of_logs,
     "s3": _of_objects,
     "secretsmanager": _of_secrets,

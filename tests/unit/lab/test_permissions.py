@@ -61,6 +61,16 @@ POLICY = {
             "Action": "cloudfront:CreateInvalidation",
             "Resource": f"arn:aws:cloudfront::{ACCOUNT}:distribution/CARS",
         },
+        {
+            "Effect": "Allow",
+            "Action": ["lambda:InvokeFunction", "lambda:UpdateAlias"],
+            "Resource": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:cars",
+        },
+        {
+            "Effect": "Allow",
+            "Action": "lambda:InvokeFunction",
+            "Resource": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:boats:7",
+        },
     ],
 }
 TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
@@ -196,6 +206,22 @@ def test_templates_and_distributions_are_known_by_their_ids(role: Client) -> Non
     invalidation: dict[str, Any] = {"call": "create_invalidation", "InvalidationBatch": batch}
     assert outcome("cloudfront", DistributionId="BOATS", **invalidation) == "AccessDenied"
     assert outcome("cloudfront", DistributionId="CARS", **invalidation) == "NoSuchDistribution"
+
+
+def test_a_version_is_no_part_of_its_function(role: Client) -> None:
+    def outcome(call: str, **arguments: Any) -> str:
+        with pytest.raises(ClientError) as refused:
+            getattr(role("lambda"), call)(**arguments)
+        return str(refused.value.response["Error"]["Code"])
+
+    # There are no functions: whoever may ask for one is told so.
+    there_is_none, refused = "ResourceNotFoundException", "AccessDeniedException"
+    assert outcome("invoke", FunctionName="cars") == there_is_none
+    assert outcome("invoke", FunctionName="cars", Qualifier="7") == refused
+    assert outcome("invoke", FunctionName="boats", Qualifier="7") == there_is_none
+    assert outcome("invoke", FunctionName="boats", Qualifier="8") == refused
+    assert outcome("update_alias", FunctionName="cars", Name="live", FunctionVersion="7") == there_is_none
+    assert outcome("update_alias", FunctionName="boats", Name="live", FunctionVersion="7") == refused
 
 
 def test_an_index_and_what_is_in_a_transaction_are_asked_for(role: Client) -> None:
