@@ -43,7 +43,7 @@ def serverless(lab: None) -> Iterator[None]:
     assert f"{NAME}: nothing is left" in gone.output
 
 
-def _shares(aws: Aws) -> tuple[str, dict[str, float]]:
+def shares(aws: Aws) -> tuple[str, dict[str, float]]:
     """Release behind the alias, and the weights of others."""
     alias = aws("lambda").get_alias(FunctionName=f"{NAME}-api", Name="live")
     version = aws("lambda").get_function_configuration(FunctionName=f"{NAME}-api", Qualifier=alias["FunctionVersion"])
@@ -82,9 +82,9 @@ def test_a_second_run_changes_nothing() -> None:
 def test_nobody_notices_a_release_nor_the_way_back(aws: Aws, turn: int) -> None:
     with load(f"serverless/unnoticed-{turn}", slower=0.5) as seen:
         playbook("playbooks/deploy.yml", "-e", f"release=next-{turn}", "-e", "release_build_named=true")
-        assert _shares(aws) == (f"next-{turn}", {})
+        assert shares(aws) == (f"next-{turn}", {})
         playbook("playbooks/rollback.yml")
-        assert _shares(aws) == ("good", {})
+        assert shares(aws) == ("good", {})
         wait_for(lambda: seen.so_far >= LEAST_REQUESTS, 600)
         time.sleep(SECONDS_AFTER)
     seen.assert_unnoticed(LEAST_REQUESTS)
@@ -112,7 +112,7 @@ def test_a_release_that_fails_does_not_stay(aws: Aws, tmp_path: Path, fault: str
     told = {"ill": "it answers /api/health with 500", "fails": "requests of visitors ended in an error"}[fault]
     assert told in failed.output
     assert "good answers as before" in failed.output
-    assert _shares(aws) == ("good", {})
+    assert shares(aws) == ("good", {})
     assert aws("ssm").get_parameter(Name="/vahanhelp/prod/release")["Parameter"]["Value"] == "good"
     if fault == "ill":
         assert seen.failures() == []

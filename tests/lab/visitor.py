@@ -26,3 +26,8 @@ def call(method: str, path: str, body: dict[str, Any] | None = None, **headers: 
     request = urllib.request.Request(URL + path, data, given, method=method)
     with urllib.request.urlopen(request, timeout=15) as answer:
         return json.loads(answer.read() or b"null")
+
+
+def version() -> str:
+    """Return which release answers."""
+    return str(call("GET", "/api/health")["version"])
