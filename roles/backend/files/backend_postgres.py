@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import backend_statements as statements
 import psycopg2
 import psycopg2.errors
 import psycopg2.extensions
@@ -19,50 +20,10 @@ from backend_host import Aws, Boot, HostError
 from botocore.exceptions import BotoCoreError, ClientError
 from psycopg2 import sql
 
-LOGIN_SUFFIXES = ("_a", "_b")
-OWNER_SUFFIX = "_owner"
-LOCK_SECONDS = 3
 LOCK_ATTEMPTS = 10
 CONNECT_SECONDS = 10
 LOGIN_PATIENCE = 120
 """Seconds in which a password that was just changed may still be refused: RDS sets it a moment after it says so."""
-SETS_GRANT_OPTIONS = 160000
-"""PostgreSQL 16, the first with options of a membership (https://www.postgresql.org/docs/16/sql-grant.html)."""
-
-# What a row looks like as text depends on these.
-SETTINGS = "SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC'; SET LOCAL intervalstyle = 'postgres'; \
-SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = 0"
-
-# Plain tables and partitions. Unlogged ones are empty after any restore, temporary ones are their session's.
-TABLES = """
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
-ORDER BY 1, 2
-"""
-
-SCHEMA = """
-SELECT md5(coalesce(string_agg(concat_ws(' ', n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-    a.attnotnull), E'\\n' ORDER BY n.nspname, c.relname, a.attnum), ''))
-FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%'
-    AND n.nspname <> 'information_schema'
-"""
-
-# A row's hash is 64 bits of its md5; their sum does not depend on the order. `old` are the rows that a snapshot saw: a
-# row's transaction number has 32 bits, a snapshot's 64, of which the upper ones are the same or one less.
-MEASURE = """
-SELECT count(*), coalesce(sum(hash), 0)::text,
-    count(*) FILTER (WHERE old), coalesce(sum(hash) FILTER (WHERE old), 0)::text
-FROM (
-    SELECT ('x' || left(md5(vahana_row::text), 16))::bit(64)::bigint::numeric AS hash,
-        pg_visible_in_snapshot((
-            CASE WHEN made > latest + 2147483648 AND made >= 4294967296 THEN made - 4294967296 ELSE made END
-        )::text::xid8, %(snapshot)s::pg_snapshot) AS old
-    FROM {table} AS vahana_row,
-        LATERAL (SELECT pg_snapshot_xmax(%(snapshot)s::pg_snapshot)::text::bigint AS latest) AS l,
-        LATERAL (SELECT vahana_row.xmin::text::bigint + latest / 4294967296 * 4294967296 AS made) AS m
-) AS each_row
-"""
 
 
 class Database:
@@ -144,7 +105,7 @@ class Database:
             password=password,
             sslmode="require",
             connect_timeout=CONNECT_SECONDS,
-            application_name="backend-data",
+            application_name=statements.APPLICATION,
         )
 
     def _connect_with_pending(self) -> Any:
@@ -168,15 +129,15 @@ class Database:
         with self.session() as connection:
             connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
             cursor = connection.cursor()
-            cursor.execute(SETTINGS)
-            cursor.execute("SELECT pg_current_snapshot()::text")
+            cursor.execute(statements.SETTINGS)
+            cursor.execute(statements.SNAPSHOT)
             seen = str(cursor.fetchone()[0])
-            cursor.execute(SCHEMA)
+            cursor.execute(statements.SCHEMA)
             schema = str(cursor.fetchone()[0])
-            cursor.execute(TABLES)
+            cursor.execute(statements.TABLES)
             tables = {}
             for space, table in cursor.fetchall():
-                statement = sql.SQL(MEASURE).format(table=sql.Identifier(space, table))
+                statement = sql.SQL(statements.MEASURE).format(table=sql.Identifier(space, table))
                 cursor.execute(statement, {"snapshot": snapshot or seen})
                 rows, checksum, old_rows, old_checksum = cursor.fetchone()
                 tables[f"{space}.{table}"] = {
@@ -193,7 +154,7 @@ class Database:
         """Which login the application uses, which is the next, and who is logged in as each (`sessions`)."""
         master, _password = self.credentials(self._master_secret)
         used, _password = self.credentials(self.secret)
-        first, second = (f"{master}{suffix}" for suffix in LOGIN_SUFFIXES)
+        first, second = (f"{master}{suffix}" for suffix in statements.LOGIN_SUFFIXES)
         with self.session() as connection:
             sessions = {user: self._sessions(connection, user) for user in (master, first, second)}
         following = second if used == first else first
@@ -203,9 +164,7 @@ class Database:
     def _sessions(connection: Any, user: str) -> int:
         """How many connections of others than this tool the user has."""
         cursor = connection.cursor()
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND application_name <> 'backend-data'", (user,)
-        )
+        cursor.execute(statements.SESSIONS, {"user": user})
         return int(cursor.fetchone()[0])
 
     def admit(self, secret_id: str, stage: str) -> dict[str, Any]:
@@ -216,15 +175,18 @@ class Database:
         """
         master, _password = self.credentials(self._master_secret)
         user, password = self.credentials(secret_id, stage)
-        if user not in [f"{master}{suffix}" for suffix in LOGIN_SUFFIXES]:
+        if user not in [f"{master}{suffix}" for suffix in statements.LOGIN_SUFFIXES]:
             raise HostError(f"secret {secret_id} names the user '{user}', which is none of this environment's logins")
-        owner = f"{master}{OWNER_SUFFIX}"
+        owner = f"{master}{statements.OWNER_SUFFIX}"
         with self.session() as connection:
             verifier = psycopg2.extensions.encrypt_password(password, user, connection, "scram-sha-256")
             for attempt in range(1, LOCK_ATTEMPTS + 1):
                 try:
                     with connection:
-                        self._admit(connection.cursor(), connection.server_version, (master, owner, user), verifier)
+                        cursor = connection.cursor()
+                        given = {"master": master, "owner": owner, "login": user, "verifier": verifier}
+                        cursor.execute(statements.ADMIT_GIVEN, given)
+                        cursor.execute(statements.ADMIT)
                     break
                 except psycopg2.errors.LockNotAvailable:
                     # Requests wait behind us for a table that somebody else holds: better to step back.
@@ -233,40 +195,10 @@ class Database:
                     time.sleep(1)
         with self.session(secret_id, stage) as connection:
             cursor = connection.cursor()
-            cursor.execute("SELECT session_user, current_user")
+            cursor.execute(statements.WHO)
             if cursor.fetchone() != (user, owner):
                 raise HostError(f"{user} does not act as {owner} when it logs in")
         return {"admitted": user, "owner": owner}
-
-    @staticmethod
-    def _admit(cursor: Any, version: int, roles: tuple[str, str, str], verifier: str) -> None:
-        names = dict(zip(("master", "owner", "user"), map(sql.Identifier, roles), strict=True))
-
-        def run(text: str, **more: Any) -> None:
-            cursor.execute(sql.SQL(text).format(**names, **more))
-
-        def exists(role: str) -> bool:
-            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
-            return cursor.fetchone() is not None
-
-        run("SET LOCAL lock_timeout = {seconds}", seconds=sql.Literal(f"{LOCK_SECONDS}s"))
-        if not exists(roles[1]):
-            run("CREATE ROLE {owner} NOLOGIN")
-        run("GRANT {owner} TO {master}" + (" WITH INHERIT TRUE, SET TRUE" if version >= SETS_GRANT_OPTIONS else ""))
-        # Takes shared objects, too: other databases stay the master user's.
-        cursor.execute(
-            "SELECT datname FROM pg_database WHERE datdba = %s::regrole AND datname <> current_database()",
-            (_quoted(roles[0]),),
-        )
-        others = [name for (name,) in cursor.fetchall()]
-        run("REASSIGN OWNED BY {master} TO {owner}")
-        for name in others:
-            run("ALTER DATABASE {database} OWNER TO {master}", database=sql.Identifier(name))
-        if not exists(roles[2]):
-            run("CREATE ROLE {user} NOLOGIN")
-        run("ALTER ROLE {user} LOGIN PASSWORD {verifier}", verifier=sql.Literal(verifier))
-        run("GRANT {owner} TO {user}")
-        run("ALTER ROLE {user} SET role = {owner}")
 
     def dismiss(self, user: str, patience: float) -> dict[str, Any]:
         """Shut a login out once nobody uses it any more. The master user's login is not touched.
@@ -289,17 +221,12 @@ class Database:
                 time.sleep(0.5)
             if user != logins["master"]:
                 cursor = connection.cursor()
-                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,))
-                if cursor.fetchone() is not None:
-                    statement = sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(user))
-                    cursor.execute(statement)
+                cursor.execute(statements.EXISTS, {"user": user})
+                if cursor.fetchone()[0]:
+                    cursor.execute(sql.SQL(statements.DISMISS).format(user=sql.Identifier(user)))
         return {"dismissed": user}
 
 
 def _line(error: Exception) -> str:
     """The first line of a message; the others show the statement."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
