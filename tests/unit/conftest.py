@@ -20,7 +20,12 @@ _loader = botocore.loaders.create_loader()
 botocore.session.create_loader = lambda search_path_string=None: _loader
 
 HERE = Path(__file__).parent
-CHANGING = ("test_discover.py", "test_autoscaling_maintenance_policy.py", "test_ecs_services.py")
+CHANGING = (
+    "test_discover.py",
+    "test_autoscaling_maintenance_policy.py",
+    "test_ecs_services.py",
+    "test_service_task.py",
+)
 """Tests that apply all of the lab's patches, beside those of the lab itself."""
 
 
