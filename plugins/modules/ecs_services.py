@@ -78,6 +78,12 @@ options:
     description: Delete services of ours that are not listed.
     type: bool
     default: true
+  renew:
+    description: >-
+      Replace the tasks of services whose definition is what it was, too, with ones that read their secrets anew. A run
+      that does changes something.
+    type: bool
+    default: false
   wait:
     description: Wait for deployments, also those that an earlier run has begun.
     type: bool
@@ -331,15 +337,16 @@ class Services:
             wanted["desiredCount"] = found["desiredCount"]
             del given["desiredCount"]
         current = shown(found, wanted)
-        if current != wanted:
+        renew = self.params["renew"]
+        if current != wanted or renew:
             key = f"{self.cluster}/{name}"
             differing = [each for each in wanted if current[each] != wanted[each]]
             self.before[key] = {each: current[each] for each in differing}
-            self.after[key] = {each: wanted[each] for each in differing}
+            self.after[key] = {each: wanted[each] for each in differing} | ({"tasks": "renewed"} if renew else {})
             if self.writing:
                 self.bring_tags(found["serviceArn"], current["tags"], tags)
-                if differing != ["tags"]:
-                    self.client.update_service(cluster=self.cluster, service=name, **given)
+                if differing != ["tags"] or renew:
+                    self.client.update_service(cluster=self.cluster, service=name, forceNewDeployment=renew, **given)
         return definition
 
     def create_service(self, **given: Any) -> None:
@@ -496,6 +503,7 @@ def main() -> None:
                 "required_together": [("target_group_arn", "container_port")],
             },
             "purge": {"type": "bool", "default": True},
+            "renew": {"type": "bool", "default": False},
             "wait": {"type": "bool", "default": True},
             "wait_timeout": {"type": "int", "default": 1200},
             "tags": {"type": "dict", "required": True},

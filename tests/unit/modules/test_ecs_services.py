@@ -114,6 +114,19 @@ def test_what_differs_is_changed(services: Run, of_service: dict[str, Any], fiel
     assert not services({"auth": "auth"}, of_service)["changed"]
 
 
+def test_tasks_are_renewed_where_nothing_differs(services: Run) -> None:
+    services({"auth": "auth"})
+    before = found("auth")
+    planned = services({"auth": "auth"}, renew=True, check=True)
+    assert planned["diff"]["after"] == {f"{CLUSTER}/auth": {"tasks": "renewed"}}
+    assert found("auth")["deployments"] == before["deployments"]
+    assert services({"auth": "auth"}, renew=True)["changed"]
+    after = found("auth")
+    assert after["taskDefinition"] == before["taskDefinition"]
+    assert after["deployments"][0]["id"] != before["deployments"][0]["id"]
+    assert after["deployments"][0]["rolloutState"] == "COMPLETED"
+
+
 def test_other_groups_and_tags_are_noticed(services: Run, network: dict[str, Any]) -> None:
     services({"auth": "auth"})
     ec2 = boto3.client("ec2", region_name="us-east-1")
