@@ -44,6 +44,15 @@ options:
     description: Key that gets what O(generated_key) holds now. Empty for none.
     type: str
     default: ""
+  several:
+    description:
+      - For a key that holds several passwords with commas between, all of which are good while the first is used.
+        V(add) puts the new one behind those that are there, so that everybody knows it before somebody uses it; V(lead)
+        makes none and puts the last one in front.
+      - Two former ones stay. V(none) holds one password.
+    type: str
+    choices: [none, add, lead]
+    default: none
   resume:
     description:
       - Whether O(state=pending) takes a pending version that an earlier run has left instead of making one. What it
@@ -107,11 +116,20 @@ secret:
 """
 
 CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
+FORMER = 2
+"""Passwords that stay beside a new one: what was signed before two rotations in a row is good still."""
 
 
 def new_value(client: Any, params: dict[str, Any], old: dict[str, Any]) -> str:
     """Return the JSON map with a fresh password."""
     key = params["generated_key"]
+    if params["several"] != "none":
+        passwords = [each for each in old[key].split(",") if each]
+        if params["several"] == "add":
+            passwords = [*passwords[:FORMER], new_password(client, params)]
+        else:
+            passwords = [*passwords[-1:], *passwords[:-1]]
+        return json.dumps({**old, key: ",".join(passwords)})
     former = {params["previous_key"]: old[key]} if params["previous_key"] and key in old else {}
     return json.dumps({**old, **params["values"], **former, key: new_password(client, params)})
 
@@ -139,7 +157,8 @@ def make_pending(client: Any, module: Any, described: dict[str, Any] | None) -> 
         client.restore_secret(SecretId=params["name"], aws_retry=True)
     old: dict[str, Any] = {}
     if version_with(described, CURRENT):
-        old = json.loads(client.get_secret_value(SecretId=params["name"], aws_retry=True)["SecretString"])
+        found = client.get_secret_value(SecretId=params["name"], VersionStage=CURRENT, aws_retry=True)
+        old = json.loads(found["SecretString"])
     made = client.put_secret_value(
         SecretId=params["name"], SecretString=new_value(client, params, old), VersionStages=[PENDING], aws_retry=True
     )
@@ -176,6 +195,7 @@ def main() -> None:
             "values": {"type": "dict", "default": {}},
             **PASSWORD_OPTIONS,
             "previous_key": {"type": "str", "default": "", "no_log": False},
+            "several": {"type": "str", "choices": ["none", "add", "lead"], "default": "none"},
             "resume": {"type": "bool", "default": False},
             "description": {"type": "str", "default": ""},
             "tags": {"type": "dict", "default": {}, "aliases": ["resource_tags"]},

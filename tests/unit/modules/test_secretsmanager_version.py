@@ -77,6 +77,22 @@ def test_what_may_be_known_already_is_gone_on_with(step: Run, old: dict[str, str
     assert value() == told and value("AWSPENDING") not in (old, told)
 
 
+def test_of_several_the_new_one_is_known_before_it_leads(step: Run, old: dict[str, str]) -> None:
+    def renew(several: str) -> list[str]:
+        step("pending", several=several)
+        step("current")
+        assert value()["mine"] == "x"
+        return value()["password"].split(",")
+
+    assert renew("add")[0] == old["password"]
+    second, first = renew("lead")
+    assert first == old["password"] and len(second) == 32
+    # One that broke off between the two forgets nothing that somebody may have signed with.
+    assert renew("add")[:2] == renew("add")[:2] == [second, first]
+    third = renew("lead")[0]
+    assert renew("add")[:2] == [third, second], "two former ones stay"
+
+
 def test_the_first_version_is_in_force_at_once(step: Run) -> None:
     assert step("pending", values={"username": "vahanhelp_a"}, tags=TAGS)["secret"]["stage"] == "AWSCURRENT"
     assert value()["username"] == "vahanhelp_a"
