@@ -69,7 +69,7 @@ def services(lab_account: None) -> Iterator[None]:
         executionRoleArn=ROLE,
         taskRoleArn=ROLE,
         containerDefinitions=[definition],
-        tags=TAGS,  # type: ignore[arg-type]
+        tags=TAGS,
     )
     ecs.create_service(
         cluster=CLUSTER,
@@ -87,7 +87,7 @@ class Container:
     """In the place of the task's container, as often as somebody looks at it."""
 
     def __init__(self, *rounds: Callable[[Container], None]) -> None:
-        self._rounds = list(rounds)
+        self._rounds, self.arn = list(rounds), ""
         self.definition: dict[str, Any] = {}
 
     def look(self, _seconds: float) -> None:
