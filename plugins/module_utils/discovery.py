@@ -116,6 +116,7 @@ EMPTY: dict[str, Any] = {
         "multi_az": "",
         "engine_version": "",
         "source_arn": "",
+        "secret_arn": "",
         "kept": [],
         "replica": {
             "identifier": "",
@@ -1309,16 +1310,16 @@ def beside_its_source(source: str | None) -> bool:
     return bool(source) and ":" not in str(source)
 
 
+def _place_of_the_database(ours: Found, environment: Environment) -> str:
+    """Return the parameter that says where the database is and which secret opens it, as JSON."""
+    name = f"{environment.parameter_prefix}/database"
+    found = (each for each in ours.get("ssm:parameter", []) if each.id == name)
+    return next((str(each.description["Value"]) for each in found), "")
+
+
 def current_database(ours: Found, environment: Environment) -> Resource | None:
     """Return the database that the hosts use: the one that the parameter names, otherwise the one with our name."""
-    published = next(
-        (
-            str(resource.description["Value"])
-            for resource in ours.get("ssm:parameter", [])
-            if resource.id == f"{environment.parameter_prefix}/database"
-        ),
-        "",
-    )
+    published = _place_of_the_database(ours, environment)
     # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_CommonTasks.Connect.html: <identifier>.<others>
     wanted = re.search(r'"host": *"([^".]+)\.', published)
     order = [wanted[1] if wanted else "", environment.name_prefix]
@@ -1349,6 +1350,8 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
     current = current_database(ours, environment)
     database: Mapping[str, Any] = current.description if current else {}
     endpoint = database.get("Endpoint") or {}
+    named = re.search(r'"secret": *"([^"]+)"', _place_of_the_database(ours, environment)) if current else None
+    secrets = {resource.id: resource.arn for resource in ours.get("secretsmanager:secret", [])}
     replica = _replica(ours, str(database.get("DBInstanceIdentifier", "")))
     stack["database"].update(
         identifier=database.get("DBInstanceIdentifier", ""),
@@ -1365,6 +1368,7 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         multi_az=database.get("MultiAZ", ""),
         engine_version=database.get("EngineVersion", ""),
         source_arn=database.get("ReadReplicaSourceDBInstanceIdentifier", ""),
+        secret_arn=secrets.get(named[1], "") if named else "",
         kept=sorted(
             (
                 {

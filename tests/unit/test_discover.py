@@ -475,6 +475,24 @@ def test_the_database_and_its_replica() -> None:
     assert (database["identifier"], database["source_arn"]) == ("vahanhelp-prod", source)
 
 
+def test_which_secret_opens_the_database() -> None:
+    def secret(name: str) -> Resource:
+        return Resource("secretsmanager:secret", f"/vahanhelp/prod/{name}", f"arn:{name}", OURS, True, {"Name": name})
+
+    value = {"Value": json.dumps({"host": "vahanhelp-prod.x", "secret": "/vahanhelp/prod/database-login"})}
+    place = Resource("ssm:parameter", "/vahanhelp/prod/database", "arn:place", OURS, True, value)
+    description = {"DBInstanceIdentifier": "vahanhelp-prod", "DBInstanceStatus": "available"}
+    instance = Resource("rds:db", "vahanhelp-prod", "arn:db", OURS, False, description)
+    aws, secrets = Aws(PROD, {}, "123456789012"), [secret("database"), secret("database-login")]
+    stack = assemble(aws, [*secrets, instance, place])
+    assert (stack["identity"]["database_secret_arn"], stack["database"]["secret_arn"]) == (
+        "arn:database",
+        "arn:database-login",
+    )
+    # A new one begins with the master user again.
+    assert assemble(aws, [*secrets, place])["database"]["secret_arn"] == ""
+
+
 def test_the_cache() -> None:
     ec2, cache = boto3.client("ec2"), boto3.client("elasticache")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
