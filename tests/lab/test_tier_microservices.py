@@ -16,6 +16,7 @@ import pytest
 
 from tests.lab.conftest import ROOT, Run, playbook, run, wait_for
 from tests.lab.load import load
+from tests.lab.test_data import in_use, query
 from tests.lab.visitor import CAR, URL, call
 
 pytestmark = pytest.mark.long
@@ -208,6 +209,57 @@ def test_a_version_that_is_ill_does_not_stay(aws: Aws, tmp_path: Path) -> None:
     # What failed is forgotten by the next run.
     _deploy("-e", "service=cars")
     assert _versions() == before
+
+
+def _sessions(aws: Aws) -> set[str]:
+    """Who of the application is logged in to the database in use."""
+    logins = "usename IN ('vahanhelp', 'vahanhelp_a', 'vahanhelp_b')"
+    return set(query(in_use(aws), f"SELECT DISTINCT usename FROM pg_stat_activity WHERE {logins}"))
+
+
+@pytest.mark.usefixtures("microservices")
+def test_nobody_notices_new_passwords_and_keys(aws: Aws) -> None:
+    asha, before = Person(), _versions()
+    for what, login in (("database", "vahanhelp_a"), ("database", "vahanhelp_b"), ("app", "vahanhelp_b")):
+        # A token is good for less than all three take.
+        asha.log_in()
+        with load(f"microservices/rotate-{what}-{login}", path="/api/cars", token=asha.token) as seen:
+            playbook("playbooks/rotate.yml", "-e", f"what={what}")
+            time.sleep(SECONDS_AFTER)
+        assert (seen.failures(), _sessions(aws)) == ([], {login})
+    assert _versions() == before
+    # Signed with the former key, and with the new one.
+    asha.lists_a_car()
+    asha.log_in()
+    asha.pays(asha.quote(asha.lists_a_car()))
+    assert query(in_use(aws), "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'vahanhelp_a'") == ["f"]
+    assert playbook("site.yml", *TIER, "-e", "full=true").recap()["changed"] == 0
+
+
+@pytest.mark.usefixtures("microservices")
+def test_a_backup_brings_a_car_back(aws: Aws) -> None:
+    asha = Person()
+    car = asha.lists_a_car()
+    # Rows that come while the snapshot is taken must not spoil the proof.
+    with load("microservices/backup", path="/api/cars", token=asha.token) as seen:
+        playbook("playbooks/backup.yml")
+        time.sleep(SECONDS_AFTER)
+    assert seen.failures() == []
+    proven = playbook("playbooks/restore.yml", "-e", "verify_only=true")
+    assert "proven: vahanhelp-prod-backup-" in proven.output
+    former = in_use(aws)
+    query(former, f"DELETE FROM cars.cars WHERE id = '{car['id']}'")
+    # An older backup is nothing to a rotation since.
+    playbook("playbooks/rotate.yml")
+    login = _sessions(aws)
+    with load("microservices/restore", path="/api/cars", token=asha.token) as seen:
+        playbook("playbooks/restore.yml")
+        time.sleep(SECONDS_AFTER)
+    assert seen.failures() == []
+    assert in_use(aws) != former and _sessions(aws) == login
+    assert call("GET", f"/api/cars/{car['id']}")["id"] == car["id"]
+    assert query(former, "SELECT 1 AS one FROM cars.cars LIMIT 1") == ["1"]
+    assert playbook("site.yml", *TIER, "-e", "full=true").recap()["changed"] == 0
 
 
 @pytest.mark.usefixtures("microservices")
