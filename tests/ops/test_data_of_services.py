@@ -239,6 +239,7 @@ def _rotates(services: Services) -> None:
 def _renews_keys(services: Services) -> None:
     names = ("services/token_keys", "services/service_secret", "services/webhook_secret")
     former, before = {name: services.secret(name)["value"] for name in names}, services.deployments()
+    services.asked()
     done = services.play("rotate", "-e", "what=app")
     assert done.code == 0, done.output
     for name in names[:2]:
