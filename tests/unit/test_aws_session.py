@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import botocore.loaders
 import botocore.session
 import pytest
 
@@ -14,7 +15,8 @@ from plugins.module_utils.project import region_names
 
 @pytest.mark.parametrize("service", ["ec2", "s3", "sqs"])
 def test_models_are_those_of_botocore(service: str) -> None:
-    ordered = botocore.session.Session().get_component("data_loader").load_service_model(service, "service-2")
+    # A loader of its own: a client changes the model of S3 that it was made with.
+    ordered = botocore.loaders.create_loader().load_service_model(service, "service-2")
     plain = model_loader().load_service_model(service, "service-2")
     # Their order too.
     assert json.dumps(plain) == json.dumps(ordered)
