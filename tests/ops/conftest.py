@@ -8,7 +8,7 @@ import json
 import subprocess
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -106,13 +106,15 @@ def front_door(account: Account) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def answering(account: Account) -> Iterator[str]:
-    """Answer like the backend, always with the release that is approved, at the URL that is given."""
+def answers_at(answer: Callable[[str], dict[str, str]]) -> Iterator[str]:
+    """Answer requests at the URL that is given.
+
+    :param answer: what is answered to a path, as JSON.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            release = approved(account)
-            body = json.dumps({"status": "ok", "release": release, "version": release}).encode()
+            body = json.dumps(answer(self.path)).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -129,6 +131,42 @@ def answering(account: Account) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextlib.contextmanager
+def answering(account: Account) -> Iterator[str]:
+    """Answer like the backend, always with the release that is approved, at the URL that is given."""
+
+    def health(_path: str) -> dict[str, str]:
+        release = approved(account)
+        return {"status": "ok", "release": release, "version": release}
+
+    with answers_at(health) as url:
+        yield url
+
+
+class WithDatabase:
+    """What an account says of the database of an environment."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+
+    def databases(self) -> dict[str, dict[str, str]]:
+        """Return the tags of each database by its identifier."""
+        found = self.account.client("rds").describe_db_instances()["DBInstances"]
+        return {each["DBInstanceIdentifier"]: {tag["Key"]: tag["Value"] for tag in each["TagList"]} for each in found}
+
+    def published(self) -> dict[str, Any]:
+        """Return where the application is told that the database is."""
+        text = self.account.client("ssm").get_parameter(Name=f"{PARAMETERS}/database")["Parameter"]["Value"]
+        place: dict[str, Any] = json.loads(text)
+        return place
+
+    def secret(self, name: str) -> dict[str, str]:
+        """Return what a secret holds."""
+        text = self.account.client("secretsmanager").get_secret_value(SecretId=f"{PARAMETERS}/{name}")["SecretString"]
+        value: dict[str, str] = json.loads(text)
+        return value
 
 
 def approved(account: Account) -> str:

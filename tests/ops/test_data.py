@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.ops.conftest import BIN, NAME, PARAMETERS, TAGS, Account, Run
+from tests.ops.conftest import BIN, NAME, PARAMETERS, TAGS, Account, Run, WithDatabase
 
 HOST = Path(__file__).parent / "host"
 LOGINS = {
@@ -35,11 +35,11 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-class Environment:
+class Environment(WithDatabase):
     """A basic environment that is nothing but its database and one instance, on this machine."""
 
     def __init__(self, account: Account, folder: Path) -> None:
-        self.account = account
+        super().__init__(account)
         self._folder = folder
         self.answer()
 
@@ -64,23 +64,6 @@ class Environment:
         lines = file.read_text().splitlines() if file.exists() else []
         file.unlink(missing_ok=True)
         return lines
-
-    def databases(self) -> dict[str, dict[str, str]]:
-        """Return the tags of each database by its identifier."""
-        found = self.account.client("rds").describe_db_instances()["DBInstances"]
-        return {each["DBInstanceIdentifier"]: {tag["Key"]: tag["Value"] for tag in each["TagList"]} for each in found}
-
-    def published(self) -> dict[str, Any]:
-        """Return where the hosts are told that the database is."""
-        text = self.account.client("ssm").get_parameter(Name=f"{PARAMETERS}/database")["Parameter"]["Value"]
-        place: dict[str, Any] = json.loads(text)
-        return place
-
-    def secret(self, name: str) -> dict[str, str]:
-        """Return what a secret holds."""
-        text = self.account.client("secretsmanager").get_secret_value(SecretId=f"{PARAMETERS}/{name}")["SecretString"]
-        value: dict[str, str] = json.loads(text)
-        return value
 
 
 @pytest.fixture

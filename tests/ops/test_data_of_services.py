@@ -10,13 +10,12 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from tests.account import ROOT
-from tests.ops.conftest import NAME, PARAMETERS, TAGS, Account, Run, publish
+from tests.ops.conftest import NAME, PARAMETERS, TAGS, Account, Run, WithDatabase, answers_at, publish
 from tests.ops.test_data import LOGINS, MEASURED, TABLE
 
 pytestmark = pytest.mark.long
@@ -31,11 +30,11 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-class Services:
+class Services(WithDatabase):
     """An environment of services without any container: their visitors and their database are answered for here."""
 
     def __init__(self, account: Account) -> None:
-        self.account = account
+        super().__init__(account)
         self.answers = dict(ANSWERS)
         self.url = ""
         self.well_with = ""
@@ -87,23 +86,6 @@ class Services:
         found = ecs.describe_services(cluster=NAME, services=arns)["services"]
         return {each["deployments"][0]["id"] for each in found}
 
-    def databases(self) -> dict[str, dict[str, str]]:
-        """Return the tags of each database by its identifier."""
-        found = self.account.client("rds").describe_db_instances()["DBInstances"]
-        return {each["DBInstanceIdentifier"]: {tag["Key"]: tag["Value"] for tag in each["TagList"]} for each in found}
-
-    def published(self) -> dict[str, Any]:
-        """Return where services are told that the database is."""
-        text = self.account.client("ssm").get_parameter(Name=f"{PARAMETERS}/database")["Parameter"]["Value"]
-        place: dict[str, Any] = json.loads(text)
-        return place
-
-    def secret(self, name: str) -> dict[str, str]:
-        """Return what a secret holds."""
-        text = self.account.client("secretsmanager").get_secret_value(SecretId=f"{PARAMETERS}/{name}")["SecretString"]
-        value: dict[str, str] = json.loads(text)
-        return value
-
     def answer_tasks(self) -> None:
         """Write the answers of the tasks that run beside the services, and end them."""
         ecs, logs = self.account.client("ecs"), self.account.client("logs")
@@ -139,38 +121,22 @@ class Services:
 @pytest.fixture
 def services(account: Account) -> Iterator[Services]:
     found = Services(account)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps(found.health(self.path.split("/")[2])).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server, ended = ThreadingHTTPServer(("127.0.0.1", 0), Handler), threading.Event()
-    found.url = f"http://127.0.0.1:{server.server_port}"
+    ended = threading.Event()
 
     def answer() -> None:
         while not ended.wait(0.5):
             found.answer_tasks()
 
-    threads = [threading.Thread(target=work, daemon=True) for work in (server.serve_forever, answer)]
-    # The front end is not built here.
-    publish(account, "1.0.0")
-    made = found.play("provision", "-e", "tier=microservices", "-e", "release=1.0.0", seconds=PROVISION_SECONDS)
-    assert made.code == 0, made.output[-4000:]
-    for thread in threads:
-        thread.start()
-    yield found
-    ended.set()
-    server.shutdown()
-    server.server_close()
-    threads[1].join()
+    tasks = threading.Thread(target=answer, daemon=True)
+    with answers_at(lambda path: found.health(path.split("/")[2])) as found.url:
+        # The front end is not built here.
+        publish(account, "1.0.0")
+        made = found.play("provision", "-e", "tier=microservices", "-e", "release=1.0.0", seconds=PROVISION_SECONDS)
+        assert made.code == 0, made.output[-4000:]
+        tasks.start()
+        yield found
+        ended.set()
+        tasks.join()
 
 
 def test_save_rotate_and_restore(services: Services) -> None:
