@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.ops.conftest import NAME, Account
+from tests.ops.conftest import BUCKET, NAME, Account
 
 pytestmark = pytest.mark.long
 
@@ -37,6 +38,8 @@ def make_database(account: Account, region: str, name: str, env: str, source: st
 
 def test_promote(account: Account) -> None:
     source = make_database(account, "us-east-1", NAME, "prod")["DBInstanceArn"]
+    bucket, s3 = BUCKET.replace(NAME, THERE), account.client("s3", ABROAD)
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": ABROAD})
     make_database(account, ABROAD, THERE, f"prod-{ABROAD}", source)
     rds = account.client("rds", ABROAD)
 
@@ -55,6 +58,10 @@ def test_promote(account: Account) -> None:
     promoted = account.play("promote", *there, "-e", f"confirm={THERE}")
     assert promoted.code == 0, promoted.output
     assert follows() == ""
+    *_refused, line = s3.list_objects_v2(Bucket=bucket, Prefix="audit/")["Contents"]
+    record = json.loads(s3.get_object(Bucket=bucket, Key=line["Key"])["Body"].read())
+    assert (record["verb"], record["result"]) == ("promote", "ok")
+
     again = account.play("promote", *there, "-e", f"confirm={THERE}")
     assert again.code == 0 and "changed=0" in again.output, again.output
     assert "follows nobody: there is nothing to promote" in again.output
