@@ -14,7 +14,8 @@ short_description: Let alarms take back the blue/green deployments of an ECS clu
 description:
   - Has ECS watch alarms while it deploys, and take a deployment back when one goes off. This changes no tasks.
   - It is no part of the module ecs_services because alarms are made after the services that they are about.
-  - Services of the cluster that do not deploy blue/green are left alone, and so are ones that are not there.
+  - Services of the cluster that do not deploy blue/green are left alone, and so are ones that are not there. Check mode
+    takes both for ones that will, for the run makes them so before.
 options:
   cluster:
     description: Name of the cluster.
@@ -80,18 +81,20 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     watched = []
-    found: list[dict[str, Any]] = []
+    found: dict[str, dict[str, Any]] = {}
     if client.describe_clusters(clusters=[cluster])["clusters"]:
         for start in range(0, len(names), DESCRIBED):
             part = names[start : start + DESCRIBED]
-            found += client.describe_services(cluster=cluster, services=part)["services"]
-    for service in found:
-        configuration = service["deploymentConfiguration"]
-        if service["status"] != "ACTIVE" or configuration.get("strategy") != "BLUE_GREEN":
+            services = client.describe_services(cluster=cluster, services=part)["services"]
+            found |= {each["serviceName"]: each for each in services if each["status"] == "ACTIVE"}
+    for name in names:
+        configuration = found.get(name, {}).get("deploymentConfiguration", {})
+        if configuration.get("strategy") == "BLUE_GREEN":
+            watched.append(name)
+        elif not module.check_mode:
             continue
-        name, given = service["serviceName"], configuration.get("alarms") or wanted_alarms([])
+        given = configuration.get("alarms") or wanted_alarms([])
         current = {**given, "alarmNames": sorted(given.get("alarmNames", []))}
-        watched.append(name)
         if current == wanted:
             continue
         before[f"{cluster}/{name}"], after[f"{cluster}/{name}"] = {"alarms": current}, {"alarms": wanted}

@@ -190,13 +190,20 @@ def test_one_that_takes_too_long_is_taken_back(
     assert (found("auth")["taskDefinition"], serving(pair)) == (good, pair["target_group_arn"])
 
 
-def test_what_an_earlier_run_began_is_followed(services: Run, pair: dict[str, Any]) -> None:  # noqa: F811
+def test_what_an_earlier_run_began_is_followed(
+    services: Run,  # noqa: F811
+    pair: dict[str, Any],
+    stand_ins: StandIns,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ecs_services, "ROLLBACK_SECONDS", 0)
     services({"auth": "auth@sha256:1"}, blue_green(pair, bake_minutes=5))
+    stand_ins.close()
     services({"auth": "auth@sha256:2"}, blue_green(pair, bake_minutes=5), wait=False)
     arn = found("auth")["currentServiceDeployment"]
     ecs().stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
-    seen = services({"auth": "auth@sha256:2"}, blue_green(pair, bake_minutes=5), wait_timeout=3)
-    assert seen["failed"] and "was taken back" in seen["msg"]
+    seen = services({"auth": "auth@sha256:2"}, blue_green(pair, bake_minutes=5), wait_timeout=0)
+    assert seen["failed"] and not seen["changed"] and "is still ROLLBACK_REQUESTED" in seen["msg"]
 
 
 def test_it_needs_two_groups(services: Run, pair: dict[str, Any]) -> None:  # noqa: F811
@@ -210,6 +217,7 @@ def test_alarms(run_module: Run, services: Run, pair: dict[str, Any], stand_ins:
         return run_module(ecs_deployment_alarms, **options, check=check)
 
     assert not watch("errors")["changed"], "there is no cluster yet"
+    assert set(watch("errors", check=True)["diff"]["after"]) == {f"{CLUSTER}/auth", f"{CLUSTER}/cars"}, "but will be"
     services({"auth": "auth"}, rolling(pair))
     assert not watch("errors")["changed"], "a rolling one is left alone"
     services({"auth": "auth"}, blue_green(pair))
@@ -219,7 +227,9 @@ def test_alarms(run_module: Run, services: Run, pair: dict[str, Any], stand_ins:
         cloudwatch.put_metric_alarm(
             AlarmName=name, **metric, Statistic="Sum", ComparisonOperator="GreaterThanThreshold"
         )
-    planned = watch("slow", "errors", check=True)
+    planned = run_module(
+        ecs_deployment_alarms, cluster=CLUSTER, services=["auth"], alarms=["slow", "errors"], check=True
+    )
     before = found("auth")["deployments"][0]["id"]
     changed = watch("slow", "errors")
     assert changed["diff"] == planned["diff"] and changed["services"] == ["auth"]
@@ -241,8 +251,12 @@ def test_alarms(run_module: Run, services: Run, pair: dict[str, Any], stand_ins:
             break
         stand_ins.attempt()
     cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="trial")
-    seen = services({"auth": "auth@sha256:2"}, blue_green(pair, bake_minutes=5))
-    assert seen["failed"] and "Alarm(s) detected: errors" in seen["msg"]
+    for _ in range(200):
+        if status() == "ROLLBACK_SUCCESSFUL":
+            break
+        stand_ins.attempt()
+    going = ecs().describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"][0]
+    assert going["statusReason"] == "Alarm(s) detected: errors." and serving(pair) == pair["target_group_arn"]
     assert watch()["changed"] and not found("auth")["deploymentConfiguration"]["alarms"]["enable"]
 
 
