@@ -63,7 +63,7 @@ def _go_on(service: Service, deployment: ServiceDeployment, tasks: list[Task]) -
     moved = _keep(service, green, tasks)
     match deployment.stage:
         case "SCALE_UP":
-            moved |= bool(blue) and _keep(service, blue, tasks)
+            moved |= blue is not None and _keep(service, blue, tasks)
             moved |= _stop(service, [task for task in tasks if task.deployment_id not in _revisions(deployment)])
             if len(_good(tasks, green)) < service.desired_count:
                 return moved
@@ -76,7 +76,7 @@ def _go_on(service: Service, deployment: ServiceDeployment, tasks: list[Task]) -
             deployment.go(stage="BAKE_TIME" if blue else "CLEAN_UP")
             return True
         case "BAKE_TIME":
-            moved |= bool(blue) and _keep(service, blue, tasks)
+            moved |= blue is not None and _keep(service, blue, tasks)
             if time.time() - deployment.baking_since < int(deployment.configuration["bakeTimeInMinutes"]) * 60:
                 return moved
             deployment.go(stage="CLEAN_UP")

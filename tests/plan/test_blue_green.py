@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.plan.conftest import Account
+from plugins.module_utils.convergence import differences
+from tests.plan.conftest import Account, documents
 from tests.plan.drifts import NAME
 from tests.plan.test_plan import plan, prove
 
@@ -90,9 +91,12 @@ def test_an_empty_account(account: Account) -> None:
     assert plan(account, "microservices").changed == set(), "it is remembered"
 
 
+@pytest.mark.usefixtures("asked")
 def test_what_ecs_has_moved_stays(blue_green: Account) -> None:
     """After a deployment the requests go to the second group: no plan wants that back, no run takes it back."""
+    before = documents()
     deploy(blue_green, "cars")
+    assert differences(before, documents()) == [], "it is no drift"
     assert (serving(blue_green, "cars"), serving(blue_green, "auth")) == (f"{NAME}-cars-2", f"{NAME}-auth")
     assert plan(blue_green, "microservices").changed == set()
     for arguments in (("-e", "full=true"), ("--tags", "load_balancer"), ("--tags", "containers")):
