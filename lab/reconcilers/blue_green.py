@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import UTC, datetime
+from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.elbv2.models import FakeAction, elbv2_backends
@@ -50,12 +52,20 @@ def _begin(service: Service, deployment: ServiceDeployment) -> bool:
 
 def _watch(service: Service, deployment: ServiceDeployment) -> bool:
     """Take it back when one of its alarms goes off."""
-    states = cloudwatch_backends[settings.ACCOUNT_ID][service.region].alarms
-    found = tuple(name for name in deployment.watched if name in states and states[name].state_value == "ALARM")
+    alarms = cloudwatch_backends[settings.ACCOUNT_ID][service.region].alarms
+    since = datetime.fromtimestamp(deployment.created, UTC).replace(tzinfo=None)
+    found = tuple(name for name in deployment.watched if name in alarms and _went_off(alarms[name], since))
     if found:
         deployment.triggered = found
         deployment.request_rollback(f"Alarm(s) detected: {', '.join(found)}.")
     return bool(found)
+
+
+def _went_off(alarm: Any, since: datetime) -> bool:
+    """Was an alarm in the state ALARM at any time since, also one that has been evaluated anew meanwhile?"""
+    before = [(state, moment) for kind, _reason, _data, state, moment in alarm.history if kind == "StateUpdate"]
+    now = (alarm.state_value, alarm.state_updated_timestamp)
+    return any(state == "ALARM" and moment >= since for state, moment in [*before, now])
 
 
 def _go_on(service: Service, deployment: ServiceDeployment, tasks: list[Task]) -> bool:

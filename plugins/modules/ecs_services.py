@@ -304,7 +304,7 @@ def shown(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]
 
 def changes(found: Mapping[str, Any], service: Mapping[str, Any]) -> bool:
     """Say whether a service is to have another strategy."""
-    return strategy_of(found) != service["strategy"].upper()
+    return strategy_of(found) != str(service["strategy"]).upper()
 
 
 class Services:

@@ -168,10 +168,10 @@ class Paths:
                 if self.writing:
                     self.client.delete_rule(RuleArn=rule["RuleArn"])
         self.bring_priorities([(each, rule) for each, rule in wanted.values() if rule])
-        for name, (each, rule) in wanted.items():
-            if rule:
-                self.arns[name] = rule["RuleArn"]
-                self.modify(each, rule, everywhere)
+        for name, (each, known) in wanted.items():
+            if known:
+                self.arns[name] = known["RuleArn"]
+                self.modify(each, known, everywhere)
             else:
                 self.create(each, listener, everywhere)
 

@@ -50,7 +50,7 @@ def serving(account: Account, service: str) -> str:
             shares = rule["Actions"][0].get("ForwardConfig", {}).get("TargetGroups", [])
             found = {names[each["TargetGroupArn"]]: each["Weight"] for each in shares}
             if f"{NAME}-{service}" in found:
-                return max(found, key=lambda name: found[name])
+                return str(max(found, key=lambda name: found[name]))
     raise AssertionError(f"nothing leads to {service}")
 
 

@@ -225,6 +225,15 @@ def test_an_alarm_takes_it_back_while_it_bakes(running: Pair) -> None:
     assert running.last["status"] == "SUCCESSFUL"
 
 
+def test_an_alarm_that_was_evaluated_anew_has_gone_off_all_the_same(running: Pair) -> None:
+    running.update(taskDefinition=running.register())
+    running.until("BAKE_TIME")
+    running.alarm("ALARM")
+    running.alarm("OK")
+    running.rounds(40)
+    assert running.last["status"] == "ROLLBACK_SUCCESSFUL" and running.serving == [running.blue]
+
+
 def test_tasks_that_do_not_start_get_no_requests(running: Pair) -> None:
     bad = running.register()
     running.fails.add(bad)

@@ -25,7 +25,8 @@ def statement(**more: Any) -> str:
 @pytest.fixture
 def pair(network: dict[str, Any]) -> dict[str, Any]:  # noqa: F811 - a fixture
     """Two target groups with a rule that leads to both, as a service names them."""
-    ec2, elb, iam = (boto3.client(name, region_name="us-east-1") for name in ("ec2", "elbv2", "iam"))
+    clients: list[Any] = [boto3.client(name, region_name="us-east-1") for name in ("ec2", "elbv2", "iam")]
+    ec2, elb, iam = clients
     vpc = ec2.describe_subnets(SubnetIds=network["subnets"])["Subnets"][0]["VpcId"]
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
