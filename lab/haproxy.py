@@ -153,6 +153,8 @@ def render(balancer: LoadBalancer, *, servers: bool = True) -> str:
         "    log global",
         "    option dontlognull",
         "    option http-keep-alive",
+        # After a reload a connection that is kept ends with its next answer, so that no request meets its end.
+        "    option idle-close-on-response",
         "    retries 0",
         "    timeout connect 10s",
         f"    timeout client {balancer.idle_timeout}s",

@@ -1,9 +1,9 @@
-"""ECS on Fargate: services with deployments, tasks with states, and what the API refuses.
+"""ECS on Fargate: services with deployments, rolling and blue/green, tasks with states, and what the API refuses.
 
 moto's services have no tasks, say that as many run as are wanted, and forget their deployment configuration, grace
 period and tags; its tasks stop at once. So the lab has its own services and tasks, of the launch type FARGATE alone;
-clusters and task definitions are moto's. What becomes of them is decided by `lab.reconcilers.services` and
-`lab.reconcilers.tasks`.
+clusters and task definitions are moto's. What becomes of them is decided by `lab.reconcilers.services`,
+`lab.reconcilers.blue_green` and `lab.reconcilers.tasks`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.resource_tagging import TaggedResource
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
@@ -32,6 +33,7 @@ from moto.ecs.exceptions import (
 )
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elbv2.models import elbv2_backends
+from moto.iam.models import iam_backends
 from moto.servicediscovery.models import servicediscovery_backends
 
 from lab import settings
@@ -53,6 +55,17 @@ MOST_EVENTS = 100
 """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages.html"""
 STOPPED_SECONDS = 3600
 """How long a stopped task is shown. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html"""
+
+STRATEGIES = ("ROLLING", "BLUE_GREEN")
+"""Of deployments, that the lab knows."""
+LONGEST_BAKE = 1440
+"""Minutes. https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deploy-blue-green-service.html"""
+STOPPABLE = ("PENDING", "IN_PROGRESS", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
+"""https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stop-service-deployment.html"""
+UNDER_WAY = STOPPABLE
+"""Of a service deployment that has not ended."""
+INFRASTRUCTURE = "ecs.amazonaws.com"
+"""Who assumes the role by which load balancers are changed."""
 
 WAITING = ("PROVISIONING", "PENDING", "ACTIVATING")
 OCCUPYING = (*WAITING, "RUNNING")
@@ -89,6 +102,15 @@ class Deployment:
     """Tasks in a row that never became healthy, or ceased to be."""
     retry_at: float = 0
     """No task is started before, in seconds since 1970."""
+    target_group: str = ""
+    """In which of two target groups its tasks are; "" where they are in all that are configured."""
+
+    @property
+    def used_load_balancers(self) -> list[dict[str, Any]]:
+        """The load balancers with the target groups that its tasks are registered with."""
+        if not self.target_group:
+            return self.load_balancers
+        return [{**each, "targetGroupArn": self.target_group} for each in self.load_balancers]
 
     def set_rollout(self, rollout: str, reason: str) -> None:
         """Change the state of the rollout."""
@@ -112,9 +134,120 @@ class Deployment:
             "platformVersion": self.platform_version,
             "platformFamily": "Linux",
             "networkConfiguration": self.network,
-            "rolloutState": self.rollout,
-            "rolloutStateReason": self.reason,
+            # "Only returned for services that use the rolling update": API_Deployment.
+            **({} if service.blue_green else {"rolloutState": self.rollout, "rolloutStateReason": self.reason}),
         }
+
+
+@dataclass(eq=False)
+class ServiceDeployment:
+    """A blue/green deployment from its beginning to its end. The lab keeps none of rolling ones.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceDeployment.html
+    """
+
+    arn: str
+    target: Deployment
+    """Green."""
+    source: Deployment | None
+    """Blue, which has the requests when it begins; None for a new service."""
+    configuration: dict[str, Any]
+    watched: tuple[str, ...]
+    """Names of the alarms that take it back."""
+    status: str = "PENDING"
+    reason: str = ""
+    stage: str = "PRE_SCALE_UP"
+    shifted: bool = False
+    """The requests go to green."""
+    triggered: tuple[str, ...] = ()
+    """Names of the alarms that have taken it back."""
+    rollback_started: float = 0
+    baking_since: float = 0
+    created: float = field(default_factory=time.time)
+    updated: float = field(default_factory=time.time)
+    finished: float = 0
+
+    @property
+    def under_way(self) -> bool:
+        """It has not ended yet."""
+        return self.status in UNDER_WAY
+
+    @property
+    def balancer(self) -> dict[str, Any]:
+        """Its one load balancer with the advanced configuration."""
+        return self.target.load_balancers[0]
+
+    def go(self, *, status: str = "", stage: str = "", reason: str = "") -> None:
+        """Go on to a status, a stage or both."""
+        self.status, self.stage = status or self.status, stage or self.stage
+        self.reason, self.updated = reason or self.reason, time.time()
+        if not self.under_way:
+            self.finished = self.updated
+
+    def request_rollback(self, reason: str) -> None:
+        """Let it be taken back; one that is being taken back goes on with that."""
+        if self.status in STOPPABLE[:2]:
+            self.rollback_started = time.time()
+            self.go(status="ROLLBACK_REQUESTED", reason=reason)
+
+    def brief(self, service: Service) -> dict[str, Any]:
+        """As ListServiceDeployments has it."""
+        return {
+            "serviceDeploymentArn": self.arn,
+            "serviceArn": service.arn,
+            "clusterArn": service.cluster_arn,
+            "createdAt": _moment(self.created),
+            "startedAt": _moment(self.created),
+            **_given({"finishedAt": _moment(self.finished)}),
+            "targetServiceRevisionArn": _revision(service, self.target),
+            "status": self.status,
+            "statusReason": self.reason,
+        }
+
+    def shown(self, service: Service) -> dict[str, Any]:
+        """As DescribeServiceDeployments has it."""
+        green = 100.0 if self.shifted else 0.0
+        alarms = self.configuration.get("alarms") or {}
+        state = "TRIGGERED" if self.triggered else "MONITORING" if self.watched else "DISABLED"
+        return {
+            **self.brief(service),
+            "updatedAt": _moment(self.updated),
+            "sourceServiceRevisions": [_summary(service, self.source, 100.0 - green)] if self.source else [],
+            "targetServiceRevision": _summary(service, self.target, green),
+            "lifecycleStage": self.stage,
+            "deploymentConfiguration": self.configuration,
+            "alarms": {
+                "status": state,
+                "alarmNames": list(alarms.get("alarmNames") or []),
+                "triggeredAlarmNames": list(self.triggered),
+            },
+            **(
+                {
+                    "rollback": {
+                        "reason": self.reason,
+                        "startedAt": _moment(self.rollback_started),
+                        "serviceRevisionArn": _revision(service, self.source),
+                    }
+                }
+                if self.rollback_started and self.source
+                else {}
+            ),
+        }
+
+
+def _revision(service: Service, deployment: Deployment) -> str:
+    return service.arn.replace(":service/", ":service-revision/") + f"/{deployment.id.rpartition('/')[2]}"
+
+
+def _summary(service: Service, deployment: Deployment, share: float) -> dict[str, Any]:
+    shown = deployment.shown(service)
+    return {
+        "arn": _revision(service, deployment),
+        "requestedTaskCount": shown["desiredCount"],
+        "runningTaskCount": shown["runningCount"],
+        "pendingTaskCount": shown["pendingCount"],
+        "requestedProductionTrafficWeight": share,
+    }
 
 
 @dataclass(eq=False)
@@ -140,6 +273,18 @@ class Service:
     """What a rollback leads to."""
     events: list[dict[str, Any]] = field(default_factory=list)
     created: float = field(default_factory=time.time)
+    history: list[ServiceDeployment] = field(default_factory=list)
+    """Its blue/green deployments, the newest first."""
+
+    @property
+    def blue_green(self) -> bool:
+        """Its next deployment is a blue/green one."""
+        return bool(self.configuration["strategy"] == "BLUE_GREEN")
+
+    @property
+    def under_way(self) -> ServiceDeployment | None:
+        """The blue/green deployment that has not ended."""
+        return next((each for each in self.history if each.under_way), None)
 
     @property
     def physical_resource_id(self) -> str:
@@ -184,6 +329,7 @@ class Service:
             "deploymentConfiguration": self.configuration,
             "deploymentController": {"type": "ECS"},
             "deployments": [each.shown(self) for each in self.deployments if self.status != "INACTIVE"],
+            **({"currentServiceDeployment": self.history[0].arn} if self.history else {}),
             "loadBalancers": self.primary.load_balancers,
             "serviceRegistries": self.primary.registries,
             "networkConfiguration": self.primary.network,
@@ -408,11 +554,38 @@ def new_task(
         deployment_id=deployment.id if deployment else "",
         overrides=overrides or {},
         tags=tags or [],
-        load_balancers=deployment.load_balancers if deployment else [],
+        load_balancers=deployment.used_load_balancers if deployment else [],
         registries=deployment.registries if deployment else [],
     )
     found[task.task_arn] = task
     return task
+
+
+def launch(service: Service, deployment: Deployment, number: int) -> bool:
+    """Start tasks of a service's deployment; tell whether there were any to start."""
+    backend = models.ecs_backends[settings.ACCOUNT_ID][service.region]
+    definition = backend.describe_task_definition(deployment.task_definition)
+    given = {"SERVICE": service.tags, "TASK_DEFINITION": definition.tags}.get(service.propagate_tags, [])
+    started = [
+        new_task(
+            backend,
+            backend.clusters[service.cluster_name],
+            definition,
+            f"service:{service.name}",
+            deployment.network,
+            deployment=deployment,
+            tags=[dict(tag) for tag in given],
+        )
+        for _ in range(number)
+    ]
+    if started:
+        service.note(f"has started {len(started)} tasks: {named(started)}.")
+    return bool(started)
+
+
+def named(found: list[Task]) -> str:
+    """Tasks as events name them."""
+    return " ".join(f"(task {task.id})" for task in found)
 
 
 def new_deployment(service: Service) -> Deployment:
@@ -425,6 +598,7 @@ def new_deployment(service: Service) -> Deployment:
         load_balancers=before.load_balancers,
         registries=before.registries,
         platform_version=before.platform_version,
+        target_group=before.target_group,
     )
 
 
@@ -515,9 +689,19 @@ def _configuration(given: dict[str, Any] | None, before: dict[str, Any] | None =
         "strategy": "ROLLING",
         "bakeTimeInMinutes": 0,
     }
-    made = {**(before or defaults), **_given(given or {})}
-    if made["strategy"] != "ROLLING" or made["bakeTimeInMinutes"] or (made.get("alarms") or {}).get("enable"):
-        raise InvalidParameterException("The lab knows rolling deployments without bake time and alarms.")
+    wanted = _given(given or {})
+    made = {**(before or defaults), **wanted}
+    if made["strategy"] not in STRATEGIES:
+        raise InvalidParameterException(f"The lab knows the strategies {' and '.join(STRATEGIES)}.")
+    if made.get("lifecycleHooks"):
+        raise InvalidParameterException("The lab's deployments have no hooks.")
+    if made["strategy"] == "BLUE_GREEN":
+        _check_blue_green(made, wanted, before)
+    else:
+        if before and before["strategy"] == "BLUE_GREEN":
+            made["bakeTimeInMinutes"] = wanted.get("bakeTimeInMinutes", 0)
+        if made["bakeTimeInMinutes"] or (made.get("alarms") or {}).get("enable"):
+            raise InvalidParameterException("The lab knows rolling deployments without bake time and alarms.")
     if int(made["maximumPercent"]) < 100:
         raise InvalidParameterException("maximumPercent cannot be less than 100.")
     if int(made["minimumHealthyPercent"]) >= 100 and int(made["maximumPercent"]) == 100:
@@ -525,6 +709,66 @@ def _configuration(given: dict[str, Any] | None, before: dict[str, Any] | None =
             "minimumHealthyPercent and maximumPercent cannot both be 100 as this will block deployments."
         )
     return made
+
+
+def _check_blue_green(made: dict[str, Any], wanted: dict[str, Any], before: dict[str, Any] | None) -> None:
+    first = before is None or before["strategy"] != "BLUE_GREEN"
+    if first and "bakeTimeInMinutes" not in wanted:
+        raise InvalidParameterException(
+            "bakeTimeInMinutes must be provided when the deployment strategy is BLUE_GREEN."
+        )
+    if not 0 <= int(made["bakeTimeInMinutes"]) <= LONGEST_BAKE:
+        raise InvalidParameterException(f"bakeTimeInMinutes must be between 0 and {LONGEST_BAKE}.")
+    if made["deploymentCircuitBreaker"].get("enable"):
+        # API_DeploymentCircuitBreaker.
+        raise InvalidParameterException(
+            "The deployment circuit breaker can only be used for services using the rolling update (ECS) deployment"
+            " type."
+        )
+
+
+def _check_alarms(backend: Any, configuration: dict[str, Any]) -> None:
+    alarms = configuration.get("alarms") or {}
+    known = cloudwatch_backends[backend.account_id][backend.region_name].alarms
+    missing = sorted(set(alarms.get("alarmNames") or []) - set(known))
+    if alarms.get("enable") and (missing or not alarms.get("alarmNames")):
+        raise InvalidParameterException(f"Deployment alarms do not exist: {', '.join(missing) or 'none is named'}.")
+
+
+def _check_advanced(backend: Any, wanted: dict[str, Any]) -> None:
+    """Refuse two target groups that no rule leads to, or that nobody may change.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/alb-resources-for-blue-green.html
+    """
+    given, elbv2 = wanted["advancedConfiguration"], elbv2_backends[backend.account_id][backend.region_name]
+    if given.get("testListenerRule"):
+        raise InvalidParameterException("The lab's deployments have no test listener.")
+    for name in ("alternateTargetGroupArn", "productionListenerRule", "roleArn"):
+        if not given.get(name):
+            raise InvalidParameterException(f"advancedConfiguration.{name} must be provided.")
+    groups = {wanted["targetGroupArn"], given["alternateTargetGroupArn"]}
+    if len(groups) == 1:
+        raise InvalidParameterException("The alternate target group must be another one than the target group.")
+    rules = [
+        rule
+        for balancer in list(elbv2.load_balancers.values())
+        for listener in list(balancer.listeners.values())
+        for rule in list(listener.rules.values())
+        if rule.arn == given["productionListenerRule"]
+    ]
+    if not rules:
+        raise InvalidParameterException(f"Unable to find listener rule: {given['productionListenerRule']}")
+    actions = rules[0].actions
+    if any(action.type != "forward" for action in actions):
+        raise InvalidParameterException("The production listener rule must have forward actions alone.")
+    led = {arn for action in actions for arn in elbv2._get_target_group_arns_from(action_data=action.data)}
+    if led != groups:
+        raise InvalidParameterException("The production listener rule must forward to both target groups.")
+    role = next(
+        (each for each in iam_backends[backend.account_id]["aws"].roles.values() if each.arn == given["roleArn"]), None
+    )
+    if role is None or INFRASTRUCTURE not in str(role.assume_role_policy_document):
+        raise InvalidParameterException(f"ECS was unable to assume the role '{given['roleArn']}'.")
 
 
 def _definition(backend: Any, name: str) -> Any:
@@ -576,20 +820,24 @@ def _load_balancers(backend: Any, given: list[dict[str, Any]] | None, definition
         for mapping in container.get("portMappings") or []
     }
     for wanted in given or []:
-        arn, name, port = (wanted.get(key) for key in ("targetGroupArn", "containerName", "containerPort"))
-        group = elbv2.target_groups.get(arn)
-        if group is None:
-            raise InvalidParameterException(f"Unable to find target group: {arn}")
-        if group.target_type != "ip":
-            raise InvalidParameterException(
-                f"The provided target group {arn} has target type {group.target_type}, which is incompatible with the"
-                " awsvpc network mode specified in the task definition."
-            )
-        elbv2.describe_target_groups([], [arn], None)
-        if not group.load_balancer_arns:
-            raise InvalidParameterException(
-                f"The target group with targetGroupArn {arn} does not have an associated load balancer."
-            )
+        name, port = (wanted.get(key) for key in ("containerName", "containerPort"))
+        alternate = (wanted.get("advancedConfiguration") or {}).get("alternateTargetGroupArn")
+        for arn in [wanted.get("targetGroupArn"), *([alternate] if alternate else [])]:
+            group = elbv2.target_groups.get(arn)
+            if group is None:
+                raise InvalidParameterException(f"Unable to find target group: {arn}")
+            if group.target_type != "ip":
+                raise InvalidParameterException(
+                    f"The provided target group {arn} has target type {group.target_type}, which is incompatible with"
+                    " the awsvpc network mode specified in the task definition."
+                )
+            elbv2.describe_target_groups([], [arn], None)
+            if not group.load_balancer_arns:
+                raise InvalidParameterException(
+                    f"The target group with targetGroupArn {arn} does not have an associated load balancer."
+                )
+        if wanted.get("advancedConfiguration"):
+            _check_advanced(backend, wanted)
         if name not in {container["name"] for container in definition.container_definitions}:
             raise InvalidParameterException(f"The container {name} does not exist in the task definition.")
         if (name, int(port or 0)) not in ports:
@@ -651,6 +899,10 @@ def create_service(backend: Any, given: dict[str, Any]) -> Service:
         raise InvalidParameterException(
             "Health check grace period is only valid for services configured to use load balancers"
         )
+    configuration = _configuration(given.get("deploymentConfiguration"))
+    _check_alarms(backend, configuration)
+    if configuration["strategy"] == "BLUE_GREEN":
+        _check_two_groups(balancers)
     deployment = Deployment(
         id=_deployment_id(),
         task_definition=definition.arn,
@@ -667,15 +919,60 @@ def create_service(backend: Any, given: dict[str, Any]) -> Service:
         cluster_name=cluster.name,
         cluster_arn=cluster.arn,
         desired_count=int(given.get("desiredCount") or 0),
-        configuration=_configuration(given.get("deploymentConfiguration")),
+        configuration=configuration,
         grace_seconds=(int(grace) if grace is not None else 0 if balancers else None),
         tags=list(given.get("tags") or []),
         propagate_tags=given.get("propagateTags") or "NONE",
         enable_execute_command=bool(given.get("enableExecuteCommand")),
         deployments=[deployment],
     )
+    if service.blue_green:
+        deployment.target_group = balancers[0]["targetGroupArn"]
+        _begin_blue_green(backend, service, deployment, None)
     backend.services[f"{cluster.name}:{name}"] = service
     return service
+
+
+def _check_two_groups(balancers: list[dict[str, Any]]) -> None:
+    if len(balancers) != 1 or not balancers[0].get("advancedConfiguration"):
+        raise InvalidParameterException(
+            "The lab's blue/green deployments need one load balancer with an advancedConfiguration: a service that has"
+            " none gets it by a rolling deployment first."
+        )
+
+
+def _begin_blue_green(backend: Any, service: Service, target: Deployment, source: Deployment | None) -> None:
+    """Begin a blue/green deployment; one that is under way ends where it is."""
+    if before := service.under_way:
+        before.go(status="STOPPED", reason="A newer service deployment has begun.")
+    alarms = service.configuration.get("alarms") or {}
+    states = cloudwatch_backends[backend.account_id][backend.region_name].alarms
+    # "…in an ALARM state at the beginning…" is not watched: it may be what the deployment mends.
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html
+    watched = [name for name in alarms.get("alarmNames") or [] if states[name].state_value != "ALARM"]
+    path = service.arn.partition(":service/")[2]
+    service.history.insert(
+        0,
+        ServiceDeployment(
+            arn=f"arn:aws:ecs:{service.region}:{backend.account_id}:service-deployment/{path}/{uuid.uuid4().hex[:20]}",
+            target=target,
+            source=source,
+            configuration=dict(service.configuration),
+            watched=tuple(watched) if alarms.get("enable") and alarms.get("rollback") else (),
+        ),
+    )
+
+
+def service_deployments() -> Iterator[tuple[Service, ServiceDeployment]]:
+    """All blue/green deployments with their services."""
+    for service in services():
+        for each in list(service.history):
+            yield service, each
+
+
+def find_service_deployment(arn: str) -> ServiceDeployment | None:
+    """A blue/green deployment by its ARN."""
+    return next((each for _service, each in service_deployments() if each.arn == arn), None)
 
 
 def _platform(version: str | None) -> str:
@@ -723,7 +1020,14 @@ def update_service(backend: Any, given: dict[str, Any]) -> Service:
         raise InvalidParameterException(
             "Health check grace period is only valid for services configured to use load balancers"
         )
-    service.configuration = _configuration(given.get("deploymentConfiguration"), service.configuration)
+    configuration = _configuration(given.get("deploymentConfiguration"), service.configuration)
+    _check_alarms(backend, configuration)
+    other_strategy = configuration["strategy"] != service.configuration["strategy"]
+    if other_strategy and (service.under_way or service.primary.rollout == "IN_PROGRESS"):
+        raise InvalidParameterException("The strategy cannot be changed while a deployment is in progress.")
+    if configuration["strategy"] == "BLUE_GREEN":
+        _check_two_groups(service.primary.load_balancers if other_strategy else deployment.load_balancers)
+    service.configuration = configuration
     service.grace_seconds = int(grace) if grace is not None else service.grace_seconds
     if given.get("desiredCount") is not None:
         service.desired_count = int(given["desiredCount"])
@@ -732,7 +1036,19 @@ def update_service(backend: Any, given: dict[str, Any]) -> Service:
         service.enable_execute_command = bool(given["enableExecuteCommand"])
     if given.get("forceNewDeployment") or _differ(deployment, service.primary):
         deployment.reason = f"ECS deployment {deployment.id} in progress."
-        service.primary.status = "ACTIVE"
+        source = service.primary
+        if deployment.load_balancers and not deployment.load_balancers[0].get("advancedConfiguration"):
+            deployment.target_group = ""
+        if service.blue_green:
+            before = service.under_way
+            # Blue is what has the requests.
+            source = before.source if before and before.source and not before.shifted else source
+            pair = deployment.load_balancers[0]
+            both = [pair["targetGroupArn"], pair["advancedConfiguration"]["alternateTargetGroupArn"]]
+            used = source.target_group or source.load_balancers[0]["targetGroupArn"]
+            source.target_group, deployment.target_group = used, both[1] if used == both[0] else both[0]
+            _begin_blue_green(backend, service, deployment, source)
+        service.primary.status = source.status = "ACTIVE"
         service.deployments = [deployment, *service.deployments]
     return service
 
@@ -849,6 +1165,33 @@ def _patch_responses() -> None:
         ]
         return ActionResult({"serviceArns": sorted(arns)})
 
+    def list_service_deployments(self: Any) -> ActionResult:
+        given = self._get_params()
+        service = find_service(self.ecs_backend, given.get("cluster"), given["service"])
+        wanted = given.get("status") or []
+        found = [each.brief(service) for each in service.history if not wanted or each.status in wanted]
+        return ActionResult({"serviceDeployments": found[: int(given.get("maxResults") or 20)]})
+
+    def describe_service_deployments(self: Any) -> ActionResult:
+        known = {each.arn: (service, each) for service, each in service_deployments()}
+        asked = self._get_params()["serviceDeploymentArns"]
+        shown = [each.shown(service) for service, each in (known[arn] for arn in asked if arn in known)]
+        failures = [{"arn": arn, "reason": "MISSING"} for arn in asked if arn not in known]
+        return ActionResult({"serviceDeployments": shown, "failures": failures})
+
+    def stop_service_deployment(self: Any) -> ActionResult:
+        given = self._get_params()
+        with LOCK:
+            found = find_service_deployment(given["serviceDeploymentArn"])
+            if found is None:
+                raise ECSException("ServiceDeploymentNotFoundException", "The service deployment was not found.")
+            if (given.get("stopType") or "ROLLBACK") != "ROLLBACK":
+                raise InvalidParameterException("The lab knows the stop type ROLLBACK alone.")
+            if found.status not in STOPPABLE:
+                raise ECSException("ConflictException", f"The service deployment is {found.status}.")
+            found.request_rollback("Service deployment rolled back because of a StopServiceDeployment request.")
+        return ActionResult({"serviceDeploymentArn": found.arn})
+
     def ran_task(self: Any) -> ActionResult:
         with LOCK:
             made = run_task(self.ecs_backend, self._get_params())
@@ -884,6 +1227,9 @@ def _patch_responses() -> None:
     response.delete_service = deleted_service
     response.describe_services = describe_services
     response.list_services = list_services
+    response.list_service_deployments = list_service_deployments
+    response.describe_service_deployments = describe_service_deployments
+    response.stop_service_deployment = stop_service_deployment
     response.run_task = ran_task
     response.describe_tasks = describe_tasks
     response.list_tasks = list_tasks

@@ -1,6 +1,7 @@
 """ECS services: as many tasks as are wanted, rolling deployments, the circuit breaker, and who is told of a task.
 
-It only decides: tasks are started and stopped by `lab.reconcilers.tasks`, or by what stands in for it. Sources:
+Blue/green deployments are led by `lab.reconcilers.blue_green`. It only decides: tasks are started and stopped by
+`lab.reconcilers.tasks`, or by what stands in for it. Sources:
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html,
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html and, for the replacement of
 unhealthy tasks, https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service_definition_parameters.html.
@@ -14,7 +15,6 @@ import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from moto.ecs.models import ecs_backends
 from moto.elbv2.models import elbv2_backends
 from moto.servicediscovery.exceptions import InstanceNotFound, ServiceNotFound
 from moto.servicediscovery.models import servicediscovery_backends
@@ -22,6 +22,7 @@ from moto.servicediscovery.models import servicediscovery_backends
 from lab import settings
 from lab.moto_patches import ecs, elbv2
 from lab.moto_patches.ecs import Service, Task
+from lab.reconcilers import blue_green
 from lab.reconcilers.base import Reconciler
 
 LONGEST_PAUSE = 15.0
@@ -167,6 +168,8 @@ class Services(Reconciler):
             if task.desired_status == "RUNNING":
                 judge(service, task)
         moved = self._count(service, tasks)
+        if deployment := service.under_way:
+            return blue_green.lead(service, deployment, tasks) or moved
         if self._broken(service):
             return True
         moved |= self._stop(service, tasks)
@@ -221,25 +224,7 @@ class Services(Reconciler):
         if primary.rollout == "FAILED" or time.time() < primary.retry_at:
             return False
         mine = [task for task in _wanted(tasks) if task.deployment_id == primary.id and not task.ailing]
-        number = min(service.desired_count - len(mine), _room(service, tasks))
-        backend = ecs_backends[settings.ACCOUNT_ID][service.region]
-        definition = backend.describe_task_definition(primary.task_definition)
-        given = {"SERVICE": service.tags, "TASK_DEFINITION": definition.tags}.get(service.propagate_tags, [])
-        started = [
-            ecs.new_task(
-                backend,
-                backend.clusters[service.cluster_name],
-                definition,
-                f"service:{service.name}",
-                primary.network,
-                deployment=primary,
-                tags=[dict(tag) for tag in given],
-            )
-            for _ in range(number)
-        ]
-        if started:
-            service.note(f"has started {len(started)} tasks: {_named(started)}.")
-        return bool(started)
+        return ecs.launch(service, primary, min(service.desired_count - len(mine), _room(service, tasks)))
 
     @staticmethod
     def _stop(service: Service, tasks: list[Task]) -> bool:
@@ -268,7 +253,7 @@ class Services(Reconciler):
         for task in surplus:
             task.stop("ServiceSchedulerInitiated", f"Scaling activity initiated by deployment {primary.id}")
         if surplus:
-            service.note(f"has stopped {len(surplus)} running tasks: {_named(surplus)}.")
+            service.note(f"has stopped {len(surplus)} running tasks: {ecs.named(surplus)}.")
         return bool(surplus or replaced)
 
     def _settle(self, service: Service, tasks: list[Task]) -> bool:
@@ -301,7 +286,3 @@ def _room(service: Service, tasks: list[Task]) -> int:
     """How many tasks more the maximum percent allows."""
     highest = math.floor(service.desired_count * int(service.configuration["maximumPercent"]) / 100)
     return highest - len([task for task in tasks if task.last_status in ecs.OCCUPYING])
-
-
-def _named(tasks: list[Task]) -> str:
-    return " ".join(f"(task {task.id})" for task in tasks)

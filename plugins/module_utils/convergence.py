@@ -53,8 +53,10 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "ecs:cluster": (
             "activeServicesCount pendingTasksCount registeredContainerInstancesCount runningTasksCount statistics"
         ),
-        "ecs:service": "deployments desiredCount events pendingCount runningCount",
-        "elasticloadbalancing:loadbalancer": "State",
+        "ecs:service": (
+            "currentServiceDeployment currentServiceRevisions deployments desiredCount events pendingCount runningCount"
+        ),
+        "elasticloadbalancing:loadbalancer": "State PathRules",
         "elasticloadbalancing:targetgroup": "Targets",
         # Which node is written to changes when another one takes over.
         "elasticache:replicationgroup": "Status CurrentRole PendingModifiedValues",

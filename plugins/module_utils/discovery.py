@@ -51,6 +51,13 @@ THROWAWAY_TAG = "vahana:throwaway"
 UNUSED_TAGS = frozenset({KEPT_TAG, THROWAWAY_TAG})
 LAYER_TAG = "vahana:layer"
 ROLE_TAG = "vahana:role"
+
+#: Of deployments of containers, as ECS calls it, and the states of one that has not ended (API_ServiceDeployment).
+BLUE_GREEN = "BLUE_GREEN"
+UNDER_WAY = ["PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"]
+
+#: What is on the second target group of a service that is deployed blue/green: the service's name.
+ALTERNATE_TAG = "vahana:alternate"
 #: How the names of dead letter queues end.
 DEAD_LETTER = "-dlq"
 #: Messages that nobody has taken yet, that somebody works on, and that are not to be seen yet.
@@ -145,6 +152,8 @@ EMPTY: dict[str, Any] = {
         "zone_id": "",
         "target_group_arn": "",
         "path_group_arns": {},
+        "alternate_group_arns": {},
+        "rule_arns": {},
         "listener_arns": {},
         "targets": {},
     },
@@ -187,6 +196,8 @@ EMPTY: dict[str, Any] = {
     },
     "containers": {
         "cluster": "",
+        "strategy": "",
+        "bake_minutes": "",
         "services": [],
         "versions": {},
         "role_names": [],
@@ -538,10 +549,13 @@ def _load_balancer(aws: Aws) -> Iterator[Resource]:
     for _kind, _arn, item in found:
         for listener in item["Listeners"]:
             rules += pages(elb, "describe_rules", "Rules", ListenerArn=listener["ListenerArn"])
+        item["PathRules"] = [rule for rule in rules if not rule["IsDefault"] and rule["Priority"] not in PRIORITIES]
         item["Paths"] = [
-            {key: rule[key] for key in ("Priority", "Conditions", "Actions")}
-            for rule in rules
-            if not rule["IsDefault"] and rule["Priority"] not in PRIORITIES
+            {
+                **{key: rule[key] for key in ("Priority", "Conditions")},
+                "Actions": [_without_weights(action) for action in rule["Actions"]],
+            }
+            for rule in item["PathRules"]
         ]
     # DescribeTags takes 20 ARNs, and no other rules are ours.
     found += [("listener-rule", rule["RuleArn"], rule) for rule in rules if rule["Priority"] in PRIORITIES]
@@ -561,6 +575,25 @@ def _load_balancer(aws: Aws) -> Iterator[Resource]:
         name = item.get("LoadBalancerName") or item.get("TargetGroupName") or arn.rpartition("/")[2]
         unique = kind != "listener-rule"
         yield Resource(f"elasticloadbalancing:{kind}", name, arn, tags.get(arn, {}), unique, item)
+
+
+def _without_weights(action: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an action of a rule without the weights of two groups, which are the business of ECS."""
+    groups = action.get("ForwardConfig", {}).get("TargetGroups", [])
+    if len(groups) < 2:
+        return dict(action)
+    named = [{"TargetGroupArn": group["TargetGroupArn"]} for group in groups]
+    return {**action, "ForwardConfig": {**action["ForwardConfig"], "TargetGroups": named}}
+
+
+def _groups_of(rule: Mapping[str, Any]) -> set[str]:
+    """Return the ARNs of the target groups that a rule leads to."""
+    return {
+        group["TargetGroupArn"]
+        for action in rule["Actions"]
+        if action["Type"] == "forward"
+        for group in action.get("ForwardConfig", {}).get("TargetGroups") or [action]
+    }
 
 
 def _path_groups(aws: Aws) -> Iterator[Resource]:
@@ -828,6 +861,8 @@ def _containers(aws: Aws) -> Iterator[Resource]:
             for service in ecs.describe_services(**asked)["services"]:
                 if service["status"] != "INACTIVE":
                     tags = lower_tags_of(service.get("tags"))
+                    if service["deploymentConfiguration"].get("strategy") == BLUE_GREEN:
+                        _add_rollout(ecs, name, service)
                     yield Resource("ecs:service", service["serviceName"], service["serviceArn"], tags, False, service)
                     in_service.add(service["taskDefinition"])
     wanted: list[Any] = [
@@ -847,6 +882,13 @@ def _containers(aws: Aws) -> Iterator[Resource]:
         item, tags = found["taskDefinition"], lower_tags_of(found.get("tags"))
         seen.add(item["taskDefinitionArn"])
         yield Resource("ecs:task-definition", item["family"], item["taskDefinitionArn"], tags, False, item)
+
+
+def _add_rollout(ecs: Any, cluster: str, service: dict[str, Any]) -> None:
+    """Say how far a blue/green deployment is, which ECS does only for rolling ones (API_Deployment)."""
+    asked = {"cluster": cluster, "service": service["serviceName"], "status": UNDER_WAY}
+    under_way = service["status"] == "ACTIVE" and ecs.list_service_deployments(**asked)["serviceDeployments"]
+    service["deployments"][0]["rolloutState"] = "IN_PROGRESS" if under_way else "COMPLETED"
 
 
 def _repositories(aws: Aws) -> Iterator[Resource]:
@@ -1345,7 +1387,9 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
     """Fill in the database, the cache and the load balancer."""
     balancer = _one(ours, "elasticloadbalancing:loadbalancer")
     prefix = environment.path_group_prefix
-    groups = {group.id.removeprefix(prefix): group for group in ours.get("elasticloadbalancing:targetgroup", [])}
+    listed = ours.get("elasticloadbalancing:targetgroup", [])
+    alternates = {group.tags[ALTERNATE_TAG]: group.arn for group in listed if ALTERNATE_TAG in group.tags}
+    groups = {group.id.removeprefix(prefix): group for group in listed if ALTERNATE_TAG not in group.tags}
     targets: Mapping[str, Any] = groups.pop("backend").description if "backend" in groups else {}
     current = current_database(ours, environment)
     database: Mapping[str, Any] = current.description if current else {}
@@ -1413,6 +1457,13 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         listener_arns={item["Protocol"].lower(): item["ListenerArn"] for item in balancer.get("Listeners", [])},
         target_group_arn=targets.get("TargetGroupArn", ""),
         path_group_arns={name: group.arn for name, group in sorted(groups.items())},
+        alternate_group_arns=dict(sorted(alternates.items())),
+        rule_arns={
+            name: rule["RuleArn"]
+            for name, group in sorted(groups.items())
+            for rule in balancer.get("PathRules", [])
+            if {group.arn, alternates.get(name)} & _groups_of(rule)
+        },
         targets=targets.get("Targets", {}),
     )
 
@@ -1588,7 +1639,11 @@ def _fill_containers(stack: dict[str, Any], ours: Found, _environment: Environme
     services = sorted(ours.get("ecs:service", []), key=lambda each: each.id)
     runs = {each.id: definitions.get(each.description["taskDefinition"], {}) for each in services}
     versions = {name: _version(definition) for name, definition in runs.items()}
+    configurations = [each.description["deploymentConfiguration"] for each in services]
+    baking = [each["bakeTimeInMinutes"] for each in configurations if each.get("strategy") == BLUE_GREEN]
     stack["containers"].update(
+        strategy="blue_green" if baking else "rolling" if services else "",
+        bake_minutes=baking[0] if baking else "",
         cluster=next((each.id for each in ours.get("ecs:cluster", [])), ""),
         services=[
             {

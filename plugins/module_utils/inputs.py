@@ -35,6 +35,9 @@ RESERVED_ADDRESSES = 5
 LOAD_BALANCER_ADDRESSES = 8
 ZONES_NEEDED = 2
 NAT_GATEWAYS = ("none", "one", "per_zone")
+STRATEGIES = ("rolling", "blue_green")
+#: Minutes ("Creating an Amazon ECS blue/green deployment", Amazon ECS Developer Guide).
+LONGEST_BAKE = 1440
 HIGHEST_PORT = 65535
 SSH_PORT = 22
 #: PutRetentionPolicy, Amazon CloudWatch Logs API; those that amazon.aws.cloudwatchlogs_log_group takes.
@@ -113,6 +116,7 @@ def check_inputs(values: Mapping[str, Any], known: Knowledge) -> list[Problem]:
         _networks,
         _zones,
         _nat_gateways,
+        _deployments,
         _capacity,
         _ports,
         _sizes,
@@ -362,6 +366,18 @@ def _nat_gateways(values: Mapping[str, Any], known: Knowledge) -> Iterable[Probl
         )
 
 
+def _deployments(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    name, strategy = "containers_strategy", values.get("containers_strategy", "rolling")
+    if strategy not in STRATEGIES:
+        mend = suggestion(str(strategy), STRATEGIES) + f"one of {', '.join(STRATEGIES)}"
+        yield Problem(name, known.where(name), f"unknown strategy '{strategy}'", mend)
+    name = "containers_bake_minutes"
+    minutes = whole_number(values.get(name, 0))
+    if minutes is None or not 0 <= minutes <= LONGEST_BAKE:
+        what = f"'{values[name]}' is not a number of minutes to bake for"
+        yield Problem(name, known.where(name), what, f"give 0 to {LONGEST_BAKE}")
+
+
 def whole_number(value: Any) -> int | None:
     """Return a whole number given as such or as the text that ``-e name=value`` makes of it."""
     if isinstance(value, bool):
@@ -527,6 +543,8 @@ CHECKED = (
     "database_allocated_storage",
     "database_backup_retention_days",
     "database_engine_version",
+    "containers_strategy",
+    "containers_bake_minutes",
     "audit_budget",
     "firewall_rate_limit",
     "database_backup_window",

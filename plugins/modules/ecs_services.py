@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +30,15 @@ description:
     something is. community.aws.ecs_service does not notice other subnets, groups, percentages and circuit breakers,
     cannot change tags, and does not say what became of a deployment. This one brings a cluster, its task definitions
     and services to a list, all services at the same time, and waits until every deployment has completed or failed.
-  - Every deployment has a circuit breaker that rolls back. A failed one fails the task, with the reasons of the tasks
-    that stopped.
+  - Every rolling deployment has a circuit breaker that rolls back. A failed one fails the task, with the reasons of the
+    tasks that stopped.
+  - The circuit breaker is for rolling deployments alone (API_DeploymentCircuitBreaker). A blue/green one is taken back
+    by this module, with StopServiceDeployment, when as many tasks in a row failed as make the circuit breaker trip, or
+    when I(wait_timeout) is over; the alarms that ECS watches beside that are those of the module ecs_deployment_alarms,
+    and this one leaves them as they are.
+  - A service that becomes a blue/green one gets its second target group by a rolling deployment, and the strategy when
+    that is over ("Update the deployment strategy", Amazon ECS Developer Guide). On the way back its target groups and
+    its rule stay as they are, for its tasks may be in the second one.
 options:
   cluster:
     description: Name of the cluster. Families of task definitions are called C(<cluster>-<service>).
@@ -65,6 +74,15 @@ options:
         default: false
       subnets: {description: Ids of the subnets of its tasks., type: list, elements: str, required: true}
       security_groups: {description: Ids of the groups of its tasks., type: list, elements: str, required: true}
+      strategy:
+        description: How its tasks are replaced. C(blue_green) needs the four options below it.
+        type: str
+        choices: [rolling, blue_green]
+        default: rolling
+      bake_minutes: {description: Minutes for which the former tasks stay beside the new ones that answer., type: int}
+      alternate_target_group_arn: {description: The second target group., type: str}
+      listener_rule_arn: {description: The rule whose weights share the requests between both groups., type: str}
+      infrastructure_role_arn: {description: The role by which ECS changes groups and rule., type: str}
       target_group_arn: {description: The target group of its tasks., type: str}
       container_port: {description: The port of the first container that the target group gets., type: int}
       grace_seconds:
@@ -89,7 +107,7 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description: Seconds to wait.
+    description: Seconds to wait; the minutes that a blue/green deployment bakes for are among them.
     type: int
     default: 1200
   tags:
@@ -141,6 +159,13 @@ HASH_TAG = "vahana:definition"
 DESCRIBED = 10
 """Most services, tasks or task definitions of one call."""
 POLL = 3.0
+ROLLBACK_SECONDS = 600
+"""How long the way back of a blue/green deployment may take."""
+BREAKER_LIMITS = (3, 200)
+"""https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html"""
+GOING_ON = ("PENDING", "IN_PROGRESS")
+GOING_BACK = ("STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
+NO_ALARMS = {"alarmNames": [], "enable": False, "rollback": False}
 ROLE_SECONDS = 60
 """How long the role may take: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html"""
 
@@ -168,11 +193,74 @@ def definition_hash(definition: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def wanted_service(service: Mapping[str, Any], definition: str, tags: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a service should be, in the names of DescribeServices."""
+def threshold(desired: int) -> int:
+    """Return after how many failed tasks in a row a deployment has failed, as the circuit breaker counts."""
+    lowest, highest = BREAKER_LIMITS
+    return min(max(lowest, math.ceil(desired / 2)), highest)
+
+
+def strategy_of(found: Mapping[str, Any]) -> str:
+    """Return the deployment strategy of a service of DescribeServices."""
+    return str(found["deploymentConfiguration"].get("strategy") or "ROLLING")
+
+
+def balancers_of(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the load balancers of a service of DescribeServices, cut down to what this module sets."""
+    made = []
+    for each in found.get("loadBalancers", []):
+        kept = {key: each.get(key) for key in ("targetGroupArn", "containerName", "containerPort")}
+        if given := each.get("advancedConfiguration"):
+            keys = ("alternateTargetGroupArn", "productionListenerRule", "roleArn")
+            kept["advancedConfiguration"] = {key: given.get(key) for key in keys}
+        made.append(kept)
+    return made
+
+
+def wanted_balancers(service: Mapping[str, Any], found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the load balancers that a service should have."""
     container = service["task_definition"]["containerDefinitions"][0]["name"]
-    group, port = service["target_group_arn"], service["container_port"]
-    balancer = {"targetGroupArn": group, "containerName": container, "containerPort": port}
+    group, other = service["target_group_arn"], service["alternate_target_group_arn"]
+    if not group:
+        return []
+    balancer = {"targetGroupArn": group, "containerName": container, "containerPort": service["container_port"]}
+    before = balancers_of(found) if found else []
+    if service["strategy"] == "blue_green":
+        if before and before[0]["targetGroupArn"] == other:
+            # Which of the two is called the first does not matter, and changing that would be a deployment.
+            group, other = other, group
+        pair = {
+            "alternateTargetGroupArn": other,
+            "productionListenerRule": service["listener_rule_arn"],
+            "roleArn": service["infrastructure_role_arn"],
+        }
+        return [{**balancer, "targetGroupArn": group, "advancedConfiguration": pair}]
+    pair = before[0].get("advancedConfiguration", {}) if before else {}
+    if pair and group in (before[0]["targetGroupArn"], pair["alternateTargetGroupArn"]):
+        return before
+    return [balancer]
+
+
+def wanted_configuration(service: Mapping[str, Any], found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the deployment configuration that a service should have, as far as this module sets it."""
+    if service["strategy"] == "blue_green":
+        return {
+            "strategy": "BLUE_GREEN",
+            "bakeTimeInMinutes": service["bake_minutes"],
+            "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+        }
+    rolling = {
+        "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+        "minimumHealthyPercent": service["minimum_healthy_percent"],
+        "maximumPercent": service["maximum_percent"],
+    }
+    was_other = found is not None and strategy_of(found) != "ROLLING"
+    return {**rolling, "strategy": "ROLLING", "alarms": NO_ALARMS} if was_other else rolling
+
+
+def wanted_service(
+    service: Mapping[str, Any], definition: str, tags: Mapping[str, str], found: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what a service should be, in the names of DescribeServices."""
     return {
         "taskDefinition": definition,
         "desiredCount": service["desired_count"],
@@ -183,14 +271,10 @@ def wanted_service(service: Mapping[str, Any], definition: str, tags: Mapping[st
                 "assignPublicIp": "DISABLED",
             }
         },
-        "loadBalancers": [balancer] if group else [],
+        "loadBalancers": wanted_balancers(service, found),
         "serviceRegistries": [{"registryArn": service["registry_arn"]}] if service["registry_arn"] else [],
-        "healthCheckGracePeriodSeconds": service["grace_seconds"] if group else 0,
-        "deploymentConfiguration": {
-            "deploymentCircuitBreaker": {"enable": True, "rollback": True},
-            "minimumHealthyPercent": service["minimum_healthy_percent"],
-            "maximumPercent": service["maximum_percent"],
-        },
+        "healthCheckGracePeriodSeconds": service["grace_seconds"] if service["target_group_arn"] else 0,
+        "deploymentConfiguration": wanted_configuration(service, found),
         "tags": dict(tags),
     }
 
@@ -208,7 +292,7 @@ def shown(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]
                 "assignPublicIp": network.get("assignPublicIp", "DISABLED"),
             }
         },
-        "loadBalancers": found.get("loadBalancers", []),
+        "loadBalancers": balancers_of(found),
         "serviceRegistries": [{"registryArn": each["registryArn"]} for each in found.get("serviceRegistries", [])],
         "healthCheckGracePeriodSeconds": found.get("healthCheckGracePeriodSeconds", 0),
         "deploymentConfiguration": {
@@ -216,6 +300,11 @@ def shown(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]
         },
         "tags": tags_of(found),
     }
+
+
+def changes(found: Mapping[str, Any], service: Mapping[str, Any]) -> bool:
+    """Say whether a service is to have another strategy."""
+    return strategy_of(found) != str(service["strategy"]).upper()
 
 
 class Services:
@@ -227,6 +316,12 @@ class Services:
         self.cluster: str = module.params["cluster"]
         self.before: dict[str, Any] = {}
         self.after: dict[str, Any] = {}
+        self.strategies: dict[str, dict[str, Any]] = {}
+        """Deployment configurations that services get when their deployment is over."""
+        self.begun: dict[str, tuple[str, str]] = {}
+        """By service, the id of the deployment that this run began and the ARN of the service deployment before it."""
+        self.stopped: dict[str, str] = {}
+        """Why this module has taken blue/green deployments back, by their ARNs."""
 
     @property
     def writing(self) -> bool:
@@ -323,7 +418,7 @@ class Services:
         if found and not owned_by(tags_of(found), tags):
             self.module.fail_json(msg=foreign("ECS service", f"{self.cluster}/{name}", tags))
         definition = self.ensure_definition(service, found["taskDefinition"] if found else "")
-        wanted = wanted_service(service, definition, tags)
+        wanted = wanted_service(service, definition, tags, found)
         given = {key: value for key, value in wanted.items() if key != "tags"}
         if not service["target_group_arn"]:
             # ECS takes it for services with a load balancer alone.
@@ -346,15 +441,40 @@ class Services:
             if self.writing:
                 self.bring_tags(found["serviceArn"], current["tags"], tags)
                 if differing != ["tags"] or renew:
-                    self.client.update_service(cluster=self.cluster, service=name, forceNewDeployment=renew, **given)
+                    given["deploymentConfiguration"] = self.configuration_now(service, found)
+                    answer = self.client.update_service(
+                        cluster=self.cluster, service=name, forceNewDeployment=renew, **given
+                    )
+                    self.note_begun(answer["service"], found)
         return definition
+
+    def note_begun(self, service: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+        """Remember which deployment has begun, and the service deployment that it takes the place of."""
+        identifier = service["deployments"][0]["id"]
+        if before is None or identifier != before["deployments"][0]["id"]:
+            former = str((before or {}).get("currentServiceDeployment") or "")
+            self.begun[service["serviceName"]] = (identifier, former)
+
+    def configuration_now(self, service: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the deployment configuration of an update; remember the one that has to wait for its end."""
+        wanted = wanted_configuration(service, found)
+        if service["strategy"] == "rolling":
+            return wanted
+        if strategy_of(found) == "ROLLING" and not any("advancedConfiguration" in each for each in balancers_of(found)):
+            self.strategies[service["name"]] = wanted
+            return wanted_configuration({**service, "strategy": "rolling"}, found)
+        alarms = found["deploymentConfiguration"].get("alarms")
+        return {**wanted, "alarms": alarms} if alarms else wanted
 
     def create_service(self, **given: Any) -> None:
         """Make a service; waits for ECS's own role, which an account gets with its first cluster."""
         deadline = time.monotonic() + ROLE_SECONDS
         while True:
             try:
-                self.client.create_service(cluster=self.cluster, launchType="FARGATE", propagateTags="SERVICE", **given)
+                answer = self.client.create_service(
+                    cluster=self.cluster, launchType="FARGATE", propagateTags="SERVICE", **given
+                )
+                self.note_begun(answer["service"], None)
                 return
             except self.client.exceptions.InvalidParameterException as error:
                 if "service linked role" not in str(error) or time.monotonic() > deadline:
@@ -384,6 +504,9 @@ class Services:
         draining = [name for name in listed if existing.get(name, {}).get("status") == "DRAINING"]
         if draining:
             raise ValueError(f"services are still being deleted: {', '.join(draining)}; run it again in a minute")
+        if self.writing:
+            # ECS changes no strategy while a deployment goes on, however that ends.
+            self.follow([name for name, each in existing.items() if name in listed and changes(each, listed[name])])
         with ThreadPoolExecutor(WORKERS) as pool:
             definitions = list(
                 pool.map(lambda service: self.ensure_service(service, existing.get(service["name"])), listed.values())
@@ -397,28 +520,83 @@ class Services:
         return arn, dict(zip(listed, known, strict=True))
 
     def wait(self, names: list[str]) -> None:
-        """Wait until the deployments of services are over.
+        """Wait until the deployments of services are over, and bring the strategies of those that waited for that.
 
         Raises:
             ValueError: some failed, or took too long; the text has the reasons of their tasks.
         """
+        faults = self.follow(names)
+        if faults:
+            raise ValueError("; ".join(faults))
+        for name, configuration in self.strategies.items():
+            self.client.update_service(cluster=self.cluster, service=name, deploymentConfiguration=configuration)
+
+    def follow(self, names: list[str]) -> list[str]:
+        """Follow the deployments of services to their end; return what is wrong with them."""
         deadline = time.monotonic() + self.params["wait_timeout"]
-        awaited = {name: each["deployments"][0]["id"] for name, each in self.describe(names).items()}
+        found = {name: each for name, each in self.describe(names).items() if self.is_open(each)}
+        awaited = {name: self.begun.get(name, (each["deployments"][0]["id"], ""))[0] for name, each in found.items()}
         faults = []
         while awaited:
             for name, service in self.describe(list(awaited)).items():
-                found = {each["id"]: each for each in service["deployments"]}.get(awaited[name])
-                rollout = found["rolloutState"] if found else "FAILED"
-                if rollout == "IN_PROGRESS" and time.monotonic() < deadline:
+                identifier = awaited[name]
+                fault = (
+                    self.look_blue_green(service, deadline)
+                    if strategy_of(service) == "BLUE_GREEN"
+                    else self.look_rolling(service, identifier, deadline)
+                )
+                if fault is None:
                     continue
-                identifier = awaited.pop(name)
-                if rollout != "COMPLETED":
-                    what = "failed" if rollout == "FAILED" else "is still in progress"
-                    faults.append(f"{name}: deployment {identifier} {what}{self.reasons(name, identifier)}")
+                awaited.pop(name)
+                if fault:
+                    faults.append(f"{name}: deployment {identifier} {fault}{self.reasons(name, identifier)}")
             if awaited:
                 time.sleep(POLL)
-        if faults:
-            raise ValueError("; ".join(faults))
+        return faults
+
+    def is_open(self, service: Mapping[str, Any]) -> bool:
+        """Say whether a deployment goes on, or has ended and nobody has looked yet how."""
+        if strategy_of(service) != "BLUE_GREEN" or service["serviceName"] in self.begun:
+            return True
+        return self.service_deployment(service).get("status") in (*GOING_ON, *GOING_BACK)
+
+    def service_deployment(self, service: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a service's newest blue/green deployment; nothing where there is none."""
+        arn = service.get("currentServiceDeployment")
+        if not arn:
+            return {}
+        found = self.client.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"]
+        return dict(found[0]) if found else {}
+
+    @staticmethod
+    def look_rolling(service: Mapping[str, Any], identifier: str, deadline: float) -> str | None:
+        """Return what is wrong with a deployment, nothing where it has completed; None while it goes on."""
+        found = {each["id"]: each for each in service["deployments"]}.get(identifier)
+        rollout = found["rolloutState"] if found else "FAILED"
+        if rollout == "IN_PROGRESS" and time.monotonic() < deadline:
+            return None
+        return {"COMPLETED": "", "FAILED": "failed"}.get(rollout, "is still in progress")
+
+    def look_blue_green(self, service: Mapping[str, Any], deadline: float) -> str | None:
+        """Do the same for a blue/green deployment, and take back one that fails."""
+        found, late = self.service_deployment(service), time.monotonic() >= deadline
+        arn, status = found.get("serviceDeploymentArn", ""), found.get("status", "")
+        if arn == self.begun.get(service["serviceName"], ("", None))[1]:
+            return "has not begun" if late else None
+        if status == "SUCCESSFUL":
+            return ""
+        if status not in (*GOING_ON, *GOING_BACK):
+            text = self.stopped.get(arn) or found.get("statusReason", "")
+            return f"{'was taken back' if status == 'ROLLBACK_SUCCESSFUL' else f'is {status}'}: {text}"
+        if time.monotonic() > deadline + ROLLBACK_SECONDS:
+            return f"is still {status}"
+        failed, limit = service["deployments"][0].get("failedTasks", 0), threshold(service["desiredCount"])
+        if status in GOING_ON and arn not in self.stopped and (late or failed >= limit):
+            self.stopped[arn] = f"{failed} tasks in a row failed" if failed >= limit else "it took too long"
+            # It may have ended meanwhile.
+            with contextlib.suppress(self.client.exceptions.ConflictException):
+                self.client.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
+        return None
 
     def reasons(self, name: str, deployment: str) -> str:
         """Say why tasks of a deployment stopped."""
@@ -468,6 +646,13 @@ class Services:
         return found
 
 
+BLUE_GREEN_NEEDS = (
+    "bake_minutes",
+    "alternate_target_group_arn",
+    "listener_rule_arn",
+    "infrastructure_role_arn",
+    "target_group_arn",
+)
 SERVICE_SPEC: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
     "task_definition": {"type": "dict", "required": True},
@@ -475,6 +660,11 @@ SERVICE_SPEC: dict[str, dict[str, Any]] = {
     "scaled": {"type": "bool", "default": False},
     "subnets": {"type": "list", "elements": "str", "required": True},
     "security_groups": {"type": "list", "elements": "str", "required": True},
+    "strategy": {"type": "str", "choices": ["rolling", "blue_green"], "default": "rolling"},
+    "bake_minutes": {"type": "int"},
+    "alternate_target_group_arn": {"type": "str"},
+    "listener_rule_arn": {"type": "str"},
+    "infrastructure_role_arn": {"type": "str"},
     "target_group_arn": {"type": "str"},
     "container_port": {"type": "int"},
     "grace_seconds": {"type": "int", "default": 0},
@@ -501,6 +691,7 @@ def main() -> None:
                 "default": [],
                 "options": SERVICE_SPEC,
                 "required_together": [("target_group_arn", "container_port")],
+                "required_if": [("strategy", "blue_green", BLUE_GREEN_NEEDS)],
             },
             "purge": {"type": "bool", "default": True},
             "renew": {"type": "bool", "default": False},

@@ -81,13 +81,22 @@ rules:
 Rule = dict[str, Any]
 
 
-def forwarding(actions: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Cut actions down to the target groups that they lead to, which answers may name twice."""
+def forwarding(actions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Cut actions down to the target groups that they lead to, which answers may name twice.
+
+    Of two groups, between which ECS moves the requests, it is the one that has them now.
+    """
     return [
-        {"Type": "forward", "TargetGroupArn": action["TargetGroupArn"]}
+        {"Type": "forward", "TargetGroupArn": serving_group(action)}
         for action in actions
         if action["Type"] == "forward"
     ]
+
+
+def serving_group(action: Mapping[str, Any]) -> str:
+    """Return the target group that an action leads to, of several the one that gets the most."""
+    groups = action.get("ForwardConfig", {}).get("TargetGroups") or [action]
+    return str(max(groups, key=lambda group: group.get("Weight", 1))["TargetGroupArn"])
 
 
 def paths_of(rule: Mapping[str, Any]) -> list[str]:
@@ -99,7 +108,7 @@ def paths_of(rule: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def way_to(path: str, rules: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+def way_to(path: str, rules: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return where a listener leads a path without maintenance; nothing where no rule of it forwards that path.
 
     Patterns know ``*`` and ``?`` ("Listener rules for your Application Load Balancer", Elastic Load Balancing).
@@ -112,7 +121,7 @@ def way_to(path: str, rules: Iterable[Mapping[str, Any]]) -> list[dict[str, str]
     return []
 
 
-def wanted_rules(forward: list[dict[str, str]], message: str, health_path: str) -> dict[str, Rule]:
+def wanted_rules(forward: list[dict[str, Any]], message: str, health_path: str) -> dict[str, Rule]:
     """Return the rules of one listener by their purpose, as CreateRule takes them."""
     answer = {"StatusCode": "503", "ContentType": "application/json", "MessageBody": body(message)}
     return {

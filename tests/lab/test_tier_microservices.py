@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -296,3 +297,98 @@ def _answers(what: Callable[[], Any]) -> Any:
         return what()
     except urllib.error.HTTPError:
         return None
+
+
+BLUE_GREEN = ("-e", "containers_strategy=blue_green", "-e", "containers_bake_minutes=1")
+
+
+@pytest.fixture(scope="module")
+def blue_green(microservices: None) -> Iterator[None]:
+    """Deploy blue/green from here on, as nobody notices, and rolling again at the end."""
+    asha = Person()
+    with load("microservices/blue-green", path="/api/cars", token=asha.token) as seen:
+        playbook("site.yml", *TIER, *BLUE_GREEN)
+        time.sleep(SECONDS_AFTER)
+    assert seen.failures() == []
+    assert playbook("site.yml", "-e", "full=true").recap()["changed"] == 0
+    yield
+    asha.log_in()
+    with load("microservices/rolling", path="/api/cars", token=asha.token) as seen:
+        playbook("site.yml", *TIER, "-e", "containers_strategy=rolling")
+        playbook("playbooks/deploy.yml", *TIER)
+        time.sleep(SECONDS_AFTER)
+    assert seen.failures() == []
+    assert playbook("site.yml", "-e", "full=true").recap()["changed"] == 0
+
+
+def _deployment(aws: Aws) -> dict[str, Any]:
+    """How the newest deployment of the cars goes."""
+    ecs = aws("ecs")
+    arn = ecs.describe_services(cluster=NAME, services=["cars"])["services"][0]["currentServiceDeployment"]
+    return dict(ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"][0])
+
+
+def _serving(aws: Aws) -> str:
+    """The name of the target group that has the requests of the cars."""
+    elb = aws("elbv2")
+    groups = {each["TargetGroupArn"]: each["TargetGroupName"] for each in elb.describe_target_groups()["TargetGroups"]}
+    balancer = elb.describe_load_balancers(Names=[NAME])["LoadBalancers"][0]["LoadBalancerArn"]
+    [listener] = elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
+    for rule in elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
+        for share in rule["Actions"][0].get("ForwardConfig", {}).get("TargetGroups", []):
+            if share["Weight"] and groups[share["TargetGroupArn"]].startswith(f"{NAME}-cars"):
+                return str(groups[share["TargetGroupArn"]])
+    raise AssertionError("nothing leads to the cars")
+
+
+@pytest.mark.usefixtures("blue_green")
+def test_blue_green_nobody_notices_a_version_nor_the_way_back(aws: Aws, tmp_path: Path) -> None:
+    asha, before, serving = Person(), _versions(), _serving(aws)
+    release, versions = _build(tmp_path, aws, "return { body: { status: 'ok', version, turn: 'blue-green' } };")
+    with load("microservices/blue-green-unnoticed", path="/api/cars", token=asha.token) as seen:
+        _deploy("-e", f"release={release}")
+        assert _versions() == versions and _serving(aws) != serving
+        playbook("playbooks/rollback.yml")
+        assert _versions() == before and _serving(aws) == serving
+        wait_for(lambda: seen.so_far >= LEAST_REQUESTS, 600)
+        time.sleep(SECONDS_AFTER)
+    seen.assert_unnoticed(LEAST_REQUESTS)
+
+
+@pytest.mark.usefixtures("blue_green")
+def test_blue_green_a_version_that_is_ill_is_seen_by_nobody(aws: Aws, tmp_path: Path) -> None:
+    asha, before, serving = Person(), _versions(), _serving(aws)
+    _release, versions = _build(tmp_path, aws, ILL)
+    with load("microservices/blue-green-ill", path="/api/cars", token=asha.token) as seen:
+        failed = _deploy("-e", "service=cars", "-e", f"release={versions['cars']}", check=False)
+        time.sleep(SECONDS_AFTER)
+    assert failed.code != 0 and "was taken back" in failed.output and "tasks in a row failed" in failed.output
+    assert (_versions(), _serving(aws), seen.failures()) == (before, serving, [])
+    assert _deployment(aws)["status"] == "ROLLBACK_SUCCESSFUL"
+
+
+@pytest.mark.usefixtures("blue_green")
+def test_blue_green_an_alarm_takes_a_version_back(aws: Aws) -> None:
+    asha, before, serving = Person(), _versions(), _serving(aws)
+    known = aws("ecr").describe_images(repositoryName=f"{NAME}/cars")["imageDetails"]
+    pushed = {tag: each["imagePushedAt"] for each in known for tag in each["imageTags"] if tag != before["cars"]}
+    # The newest one is ill, when the test before has built it.
+    other = min(pushed, key=lambda tag: pushed[tag])
+    deploying = ["playbooks/deploy.yml", "-e", "service=cars", "-e", f"release={other}"]
+    with (
+        load("microservices/blue-green-alarm", path="/api/cars", token=asha.token) as seen,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        ending = pool.submit(playbook, *deploying, check=False)
+        wait_for(lambda: _deployment(aws)["lifecycleStage"] == "BAKE_TIME" and _serving(aws) != serving, 300)
+        wait_for(lambda: call("GET", "/api/cars/version")["version"] == other)
+        aws("cloudwatch").set_alarm_state(
+            AlarmName=f"{NAME}-services-errors", StateValue="ALARM", StateReason="the test says so"
+        )
+        began = time.monotonic()
+        wait_for(lambda: _serving(aws) == serving)
+        assert time.monotonic() - began < 10, "at once"
+        failed = ending.result()
+        time.sleep(SECONDS_AFTER)
+    assert failed.code != 0 and f"Alarm(s) detected: {NAME}-services-errors" in failed.output
+    assert (_versions(), seen.failures()) == (before, [])

@@ -202,6 +202,47 @@ def test_queues_and_those_who_work_on_them() -> None:
     assert recorded() != before
 
 
+def test_two_target_groups_of_a_service() -> None:
+    """Which of them has the requests is the business of ECS, so that it is no drift when that changes."""
+    elb, tags = boto3.client("elbv2"), pairs({**OURS, "vahana:tier": "microservices"})
+    vpc = make_network({**OURS, "vahana:tier": "microservices"})
+    boto3.client("ecs").create_cluster(
+        clusterName="vahanhelp-prod", tags=[{"key": k, "value": v} for k, v in OURS.items()]
+    )
+    first, second, other = (
+        elb.create_target_group(
+            Name=f"vahanhelp-prod-{name}", Tags=[*tags, *more], Protocol="HTTP", Port=3000, VpcId=vpc, TargetType="ip"
+        )["TargetGroups"][0]["TargetGroupArn"]
+        for name, more in (("auth", []), ("auth-2", pairs({"vahana:alternate": "auth"})), ("cars", []))
+    )
+    found = boto3.client("ec2").describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
+    zones = {each["AvailabilityZone"]: each["SubnetId"] for each in found}
+    balancer = elb.create_load_balancer(
+        Name="vahanhelp-prod", Subnets=list(zones.values()), Scheme="internal", Tags=tags
+    )["LoadBalancers"][0]["LoadBalancerArn"]
+    nothing = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]
+    listener = elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=nothing)
+
+    def lead(shares: dict[str, int]) -> list[dict[str, Any]]:
+        groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in shares.items()]
+        return [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+
+    rule = elb.create_rule(
+        ListenerArn=listener["Listeners"][0]["ListenerArn"],
+        Priority=101,
+        Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/api/auth/*"]}}],
+        Actions=lead({first: 100, second: 0}),
+    )["Rules"][0]["RuleArn"]
+    balanced = discover(PROD)["load_balancer"]
+    assert balanced["path_group_arns"] == {"auth": first, "cars": other}
+    assert (balanced["alternate_group_arns"], balanced["rule_arns"]) == ({"auth": second}, {"auth": rule})
+    before = observe(connect(PROD)).documents
+    elb.modify_rule(RuleArn=rule, Actions=lead({second: 100, first: 0}))
+    assert observe(connect(PROD)).documents == before
+    elb.modify_rule(RuleArn=rule, Actions=lead({second: 100, other: 0}))
+    assert observe(connect(PROD)).documents != before
+
+
 def test_services_that_run_as_containers() -> None:
     clients: dict[str, Any] = {name: boto3.client(name) for name in ("ecs", "ecr", "servicediscovery", "elbv2")}
     ecs, ecr, cloud_map, elbv2 = clients.values()

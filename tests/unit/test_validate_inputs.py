@@ -116,6 +116,11 @@ def test_numbers_may_come_as_text_from_the_command_line() -> None:
         ),
         ({**PRIVATE, "network_nat_gateways": "none"}, "reach neither AWS's APIs nor package mirrors"),
         ({"network_nat_gateways": "two"}, "unknown 'two'; one of none, one, per_zone"),
+        (
+            {"containers_strategy": "blue-green"},
+            "unknown strategy 'blue-green'; did you mean blue_green? one of rolling, blue_green",
+        ),
+        ({"containers_bake_minutes": "-1"}, "'-1' is not a number of minutes to bake for; give 0 to 1440"),
         ({**PRIVATE, "network_private_subnet_cidrs": ["10.0.3.0/28", "10.0.4.0/28"], "compute_max_size": 24}, "for 22"),
         ({"network_availability_zones": ["us-east-1a", "us-east-1a"]}, "names a zone twice"),
         ({"network_availability_zones": ["eu-west-1a", "us-east-1b"]}, "'eu-west-1a' is not in us-east-1"),

@@ -21,6 +21,8 @@ def balancer() -> str:
     """Make a load balancer that forwards on 443 and redirects on 80; return its ARN."""
     ec2, elb = boto3.client("ec2"), boto3.client("elbv2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     subnets = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"][
             "SubnetId"
@@ -111,6 +113,35 @@ def test_where_each_path_has_a_target_group_of_its_own(maintain: Run, balancer: 
     assert not maintain("present", health_path="/api/cars/health")["changed"]
     assert maintain("absent")["changed"]
     assert len(rules(balancer)) == 2
+
+
+def test_of_two_target_groups_it_is_the_one_that_has_the_requests(maintain: Run, balancer: str) -> None:
+    elb = boto3.client("elbv2")
+    listener = elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"][0]
+    first = listener["DefaultActions"][0]["TargetGroupArn"]
+    vpc = elb.describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"][0]["VpcId"]
+    second = elb.create_target_group(Name="second", VpcId=vpc, Protocol="HTTP", Port=80)["TargetGroups"][0]
+    pair = [first, second["TargetGroupArn"]]
+
+    def lead(serving: str) -> list[dict[str, Any]]:
+        groups = [{"TargetGroupArn": arn, "Weight": 100 if arn == serving else 0} for arn in pair]
+        return [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+
+    rule = elb.create_rule(
+        ListenerArn=listener["ListenerArn"],
+        Priority=101,
+        Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/api/cars/*"]}}],
+        Actions=lead(pair[1]),
+    )["Rules"][0]["RuleArn"]
+    assert maintain("present", health_path="/api/cars/health")["changed"]
+    found = {each["Priority"]: each for each in rules(balancer)}
+    assert found["1"]["Actions"][0]["TargetGroupArn"] == pair[1]
+    # A deployment has moved the requests: asked again, it follows.
+    elb.modify_rule(RuleArn=rule, Actions=lead(pair[0]))
+    assert maintain("present", health_path="/api/cars/health")["changed"]
+    found = {each["Priority"]: each for each in rules(balancer)}
+    assert found["1"]["Actions"][0]["TargetGroupArn"] == pair[0]
+    assert not maintain("present", health_path="/api/cars/health")["changed"]
 
 
 def test_another_message_keeps_the_time(maintain: Run, balancer: str) -> None:
