@@ -88,6 +88,7 @@ EMPTY: dict[str, Any] = {
         "route_table_ids": [],
         "security_group_ids": {},
         "connect_endpoint_id": "",
+        "interface_endpoints": 0,
         "nat_gateway_ids": [],
         "nat_allocation_ids": [],
         "flow_log_ids": [],
@@ -1295,6 +1296,9 @@ def _fill_network(stack: dict[str, Any], ours: Found, environment: Environment) 
         vpc_cidr=vpc.get("CidrBlock", ""),
         internet_gateway_id=_one(ours, "ec2:internet-gateway").get("InternetGatewayId", ""),
         route_table_ids=sorted(resource.id for resource in ours.get("ec2:route-table", [])),
+        interface_endpoints=sum(
+            each.description.get("VpcEndpointType") == "Interface" for each in ours.get("ec2:vpc-endpoint", [])
+        ),
         security_group_ids={
             str(group.description["GroupName"]).removeprefix(f"{environment.name_prefix}-").replace("-", "_"): group.id
             for group in groups
