@@ -88,6 +88,16 @@ def test_an_environment_without_one_gets_one(account: Account) -> None:
     assert "has a cache, and api_cache is off" in refused.output
 
 
+def test_a_restore_of_the_table_leaves_the_function_its_cache(cached: Account) -> None:
+    """What its role may do there is as before."""
+    quick = {"backup_table_margin": 0, "api_move_permission_seconds": 0, "api_move_read_seconds": 0}
+    given = ("-e", json.dumps(quick), "-e", "probe=false")
+    for playbook in ("backup", "restore"):
+        done = cached.play("serverless", *given, playbook=f"playbooks/{playbook}.yml")
+        assert done.code == 0, done.output[-4000:]
+    assert plan(cached, "serverless").changed == set()
+
+
 def test_all_of_it_goes(cached: Account) -> None:
     """Also what Lambda holds on to."""
     gone = cached.play("serverless", "-e", f"confirm={NAME}", playbook="playbooks/destroy.yml")
