@@ -160,7 +160,7 @@ def test_a_version_outside_of_the_network_is_another_one(release: Run) -> None:
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnets = [ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24")["Subnet"]["SubnetId"] for n in (3, 4)]
     inside = {"VpcConfig": {"SubnetIds": sorted(subnets), "SecurityGroupIds": []}}
-    reverse = {"SubnetIds": sorted(subnets)[::-1], "SecurityGroupIds": []}
+    reverse: Any = {"SubnetIds": sorted(subnets)[::-1], "SecurityGroupIds": []}
     boto3.client("lambda").update_function_configuration(FunctionName=NAME, VpcConfig=reverse)
     assert release(**given, configuration=inside)["version"] == "2"
     assert not release(**given, configuration=inside)["changed"]
