@@ -98,6 +98,7 @@ class Environment:
                     *(node(), "--permission", "--allow-fs-read=*", "--allow-fs-write=/tmp/*"),
                     *(f"--max-old-space-size={function.memory_size}", str(RUNTIME)),
                     *(str(task), function.handler, str(answers)),
+                    *([settings.RESOLVER_ADDRESS] if (function.vpc_config or {}).get("SubnetIds") else []),
                 ],
                 cwd=task,
                 env=_variables(function, endpoint, self.stream),
@@ -288,6 +289,7 @@ def identity(function: Any) -> str:
     parts = (
         *(function.function_arn, function.code_sha_256, function.handler, function.run_time, function.role),
         *(function.memory_size, function.timeout, function.logs_group_name, sorted(function.environment_vars.items())),
+        function.vpc_config,
     )
     return json.dumps(parts)
 

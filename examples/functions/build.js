@@ -17,5 +17,7 @@ await build({
   // The SDK's ES modules: of them only what is used becomes part of the bundle.
   mainFields: ['module', 'main'],
   logLevel: 'warning',
+  // What the cache's client still takes from CommonJS.
+  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
 });
 writeFileSync(`${root}/dist/package.json`, '{"type": "module"}\n');

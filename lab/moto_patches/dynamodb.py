@@ -8,6 +8,11 @@ And transactions: moto writes one item after the other, and when a condition doe
 table in the table's place. Other requests' writes are lost with that, replicas too, or end the copying with an internal
 error.
 
+And backups: moto restores a table as it is now, whatever second was asked for, and what it restores is paid by
+capacity. Here a table with point-in-time recovery has a history. A restored table is being made for a moment, and has
+nothing that AWS does not bring back either
+(https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/PointInTimeRecovery_Howitworks.html).
+
 And speed: moto sorts the whole table to find the items of one partition, and converts every key again for each
 comparison, so that a search of a thousand items takes a tenth of a second, during which nobody else is answered; and it
 takes as long again to write the answer.
@@ -16,28 +21,44 @@ takes as long again to write the answer.
 from __future__ import annotations
 
 import copy
+import datetime
 import functools
 import inspect
 import json
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
-from moto.dynamodb.exceptions import MockValidationException
+from moto.dynamodb.exceptions import (
+    MockValidationException,
+    PointInTimeRecoveryUnavailable,
+    ResourceInUseException,
+    SourceTableNotFoundException,
+    TableAlreadyExistsException,
+)
 from moto.dynamodb.models import DynamoDBBackend, Table, dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
-from moto.dynamodb.models.table import StreamShard
+from moto.dynamodb.models.table import Backup, RestoredPITTable, RestoredTable, StreamShard
 from moto.dynamodb.responses import DynamoHandler, DynamoResult
 
-from lab import regions
+from lab import regions, times
 
 NEVER = (0.0, "")
 VERSION = "2019.11.21"
 STREAM = "NEW_AND_OLD_IMAGES"
+MOST_CHANGES = 20_000
+"""How many writes the history of a table goes back; what is older cannot be restored any more."""
+MAKING_SECONDS = 0.5
+"""How long a restored table is being made; with `--realistic` longer."""
+NOT_WHILE_MAKING = frozenset(
+    {"DeleteTable", "TagResource", "UntagResource", "UpdateContinuousBackups", "UpdateTable", "UpdateTimeToLive"}
+)
+"""What a table that is being made refuses."""
 
 _add = StreamShard.add
 _describe = Table.describe
@@ -47,6 +68,12 @@ _transact = DynamoDBBackend.transact_write_items
 _call_action = DynamoHandler.call_action
 _serialized = DynamoHandler.serialized
 _query = Table.query
+_put_item = Table.put_item
+_delete_item = Table.delete_item
+_update_item = DynamoDBBackend.update_item
+_update_continuous_backups = DynamoDBBackend.update_continuous_backups
+_describe_continuous_backups = DynamoDBBackend.describe_continuous_backups
+_restore_backup = DynamoDBBackend.restore_table_from_backup
 _query_arguments = inspect.signature(_query).bind
 _alone = threading.RLock()
 """Held by whoever reads or writes tables."""
@@ -136,9 +163,178 @@ def add(shard: Any, old: Any, new: Any) -> None:
     group.note(region, Change((time.time(), region), (item.hash_key, item.range_key), attributes))
 
 
+def _key_of(table: Any, attributes: dict[str, Any]) -> str:
+    return json.dumps([attributes.get(name) for name in (table.hash_key_attr, table.range_key_attr)], sort_keys=True)
+
+
+class History:
+    """What a table had, write by write, since point-in-time recovery was switched on."""
+
+    def __init__(self, table: Any) -> None:
+        """Begin with what the table has now."""
+        self.earliest = time.time()
+        self._then = {_key_of(table, attributes): attributes for attributes in _items_of(table)}
+        self._changes: deque[tuple[float, str, dict[str, Any] | None]] = deque()
+
+    def note(self, key: str, attributes: dict[str, Any] | None) -> None:
+        """Add a write; without attributes the item was deleted."""
+        self._changes.append((time.time(), key, attributes))
+        while len(self._changes) > MOST_CHANGES:
+            self.earliest, key, attributes = self._changes.popleft()
+            self._apply(self._then, key, attributes)
+
+    def at(self, moment: float) -> list[dict[str, Any]]:
+        """Return the items of a moment (Unix time)."""
+        items = dict(self._then)
+        for when, key, attributes in self._changes:
+            if when > moment:
+                break
+            self._apply(items, key, attributes)
+        return list(items.values())
+
+    @staticmethod
+    def _apply(items: dict[str, dict[str, Any]], key: str, attributes: dict[str, Any] | None) -> None:
+        if attributes is None:
+            items.pop(key, None)
+        else:
+            items[key] = attributes
+
+
+def _attributes(item: Any) -> dict[str, Any]:
+    attributes: dict[str, Any] = copy.deepcopy(item.to_json()["Attributes"])
+    return attributes
+
+
+def _items_of(table: Any) -> list[dict[str, Any]]:
+    kept = [item for sets in table.items.values() for item in (sets.values() if table.range_key_attr else [sets])]
+    return [_attributes(item) for item in kept]
+
+
+def put_item(table: Any, *arguments: Any, **named: Any) -> Any:
+    """Write an item, and note it."""
+    item = _put_item(table, *arguments, **named)
+    if history := vars(table).get("history"):
+        attributes = _attributes(item)
+        history.note(_key_of(table, attributes), attributes)
+    return item
+
+
+def delete_item(table: Any, *arguments: Any, **named: Any) -> Any:
+    """Delete an item, and note it."""
+    item = _delete_item(table, *arguments, **named)
+    if item and (history := vars(table).get("history")):
+        history.note(_key_of(table, _attributes(item)), None)
+    return item
+
+
+def update_item(backend: Any, table_name: str, *arguments: Any, **named: Any) -> Any:
+    """Change an item, and note it."""
+    item = _update_item(backend, table_name, *arguments, **named)
+    table = backend.get_table(table_name)
+    if history := vars(table).get("history"):
+        attributes = _attributes(item)
+        history.note(_key_of(table, attributes), attributes)
+    return item
+
+
+def update_continuous_backups(backend: Any, table_name: str, point_in_time_spec: dict[str, Any]) -> dict[str, Any]:
+    """Begin a table's history, or forget it."""
+    _update_continuous_backups(backend, table_name, point_in_time_spec)
+    table = backend.get_table(table_name)
+    if not point_in_time_spec["PointInTimeRecoveryEnabled"]:
+        vars(table).pop("history", None)
+    elif not vars(table).get("history"):
+        table.history = History(table)
+    return describe_continuous_backups(backend, table_name)
+
+
+def describe_continuous_backups(backend: Any, table_name: str) -> dict[str, Any]:
+    """Say from when to when a table can be restored."""
+    found: dict[str, Any] = copy.deepcopy(_describe_continuous_backups(backend, table_name))
+    if history := vars(backend.get_table(table_name)).get("history"):
+        found["PointInTimeRecoveryDescription"].update(
+            EarliestRestorableDateTime=history.earliest, LatestRestorableDateTime=time.time()
+        )
+    return found
+
+
+def _finish_restored(table: Any, source: Any) -> Any:
+    """Give a restored table what AWS gives it, and let it be made for a moment."""
+    table.billing_mode = source.billing_mode
+    table.made_from = time.time()
+    return table
+
+
+def is_being_made(table: Any) -> bool:
+    """Say whether a restored table cannot be used yet."""
+    since = vars(table).get("made_from")
+    if since is None:
+        return False
+    return bool(time.time() - since < max(MAKING_SECONDS, times.length("table restore")))
+
+
+def restore_from_backup(backend: Any, target_table_name: str, backup_arn: str) -> Any:
+    """RestoreTableFromBackup: the items of the backup, and nothing of the settings."""
+    table = _restore_backup(backend, target_table_name, backup_arn)
+    return _finish_restored(table, backend.get_backup(backup_arn).table)
+
+
+def restore_to_point_in_time(response: Any) -> DynamoResult:
+    """RestoreTableToPointInTime: the items of that second."""
+    body, backend = response.body, response.dynamodb_backend
+    name = body.get("SourceTableName") or body["SourceTableArn"].rpartition("/")[2]
+    target = body["TargetTableName"]
+    if name not in backend.tables:
+        raise SourceTableNotFoundException(name)
+    if target in backend.tables:
+        raise TableAlreadyExistsException(target)
+    source = backend.get_table(name)
+    history: History | None = vars(source).get("history")
+    if history is None:
+        raise PointInTimeRecoveryUnavailable(name)
+    now = time.time()
+    # What clients send is in whole seconds, UTC.
+    asked = body.get("RestoreDateTime")
+    moment = now if asked is None else asked.replace(tzinfo=asked.tzinfo or datetime.UTC).timestamp()
+    if not history.earliest <= moment <= now:
+        raise JsonRESTError("InvalidRestoreTimeException", f"Invalid restore time {moment} for table {name}")
+    table = RestoredPITTable(target, account_id=backend.account_id, region=backend.region_name, source=source)
+    table.items.clear()
+    table.restore_date_time = datetime.datetime.fromtimestamp(moment, datetime.UTC).replace(tzinfo=None)
+    for attributes in history.at(moment):
+        table.put_item(copy.deepcopy(attributes), overwrite=True)
+    backend.tables[target] = _finish_restored(table, source)
+    return DynamoResult(table.describe())
+
+
+def tells_its_state(original: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    """Make a description of restored tables that says whether they are still being made."""
+
+    def described(table: Any, base_key: str = "TableDescription") -> dict[str, Any]:
+        found: dict[str, Any] = original(table, base_key)
+        found[base_key]["RestoreSummary"]["RestoreInProgress"] = is_being_made(table)
+        return found
+
+    return described
+
+
+def sized(original: property) -> property:
+    """Make a property that says of a backup how large it is."""
+
+    def described(backup: Any) -> dict[str, Any]:
+        found: dict[str, Any] = original.__get__(backup)
+        if "size" not in vars(backup):
+            backup.size = sum(len(json.dumps(attributes)) for attributes in _items_of(backup.table))
+        return {**found, "BackupSizeBytes": backup.size}
+
+    return property(described)
+
+
 def describe(table: Any, base_key: str = "TableDescription") -> dict[str, Any]:
     """Describe a table with its replicas in other regions."""
     found: dict[str, Any] = _describe(table, base_key)
+    if is_being_made(table):
+        found[base_key]["TableStatus"] = "CREATING"
     group = vars(table).get("global_table")
     if group is not None:
         others = [region for region in group.tables if region != table.region_name]
@@ -299,6 +495,12 @@ def serialized(handler: Any, result: ActionResult) -> Any:
 def call_action(handler: Any) -> Any:
     """Answer a request while no other is answered."""
     with _alone:
+        if handler._get_action() in NOT_WHILE_MAKING:
+            asked = json.loads(handler.body)
+            name = str(asked.get("TableName") or asked["ResourceArn"]).rpartition("/")[2]
+            table = handler.dynamodb_backend.tables.get(name)
+            if table is not None and is_being_made(table):
+                raise ResourceInUseException
         return _call_action(handler)
 
 
@@ -307,7 +509,8 @@ def deepcopy_table(table: Any, memo: dict[int, Any]) -> Any:
     if getattr(_transaction, "under_way", False):
         return table
     made = memo[id(table)] = Table.__new__(Table)
-    vars(made).update(copy.deepcopy(vars(table), memo))
+    kept = {name: value for name, value in vars(table).items() if name not in ("global_table", "history")}
+    vars(made).update(copy.deepcopy(kept, memo))
     return made
 
 
@@ -357,3 +560,13 @@ def apply() -> None:
     DynamoType.__ne__ = unequal
     DynamoHandler.serialized = serialized
     DynamoDBBackend.update_time_to_live = update_time_to_live
+    Table.put_item = put_item
+    Table.delete_item = delete_item
+    DynamoDBBackend.update_item = update_item
+    DynamoDBBackend.update_continuous_backups = update_continuous_backups
+    DynamoDBBackend.describe_continuous_backups = describe_continuous_backups
+    DynamoDBBackend.restore_table_from_backup = restore_from_backup
+    DynamoHandler.restore_table_to_point_in_time = restore_to_point_in_time
+    Backup.details, Backup.summary = sized(Backup.details), sized(Backup.summary)
+    for kind in (RestoredTable, RestoredPITTable):
+        kind.describe = tells_its_state(kind.describe)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from plugins.module_utils.backups import compare
+from plugins.module_utils.backups import compare, compare_parts, differences
 from plugins.module_utils.discovery import UNUSED_TAGS, beside_its_source
+from plugins.module_utils.history import moment
 from plugins.module_utils.ownership import owned_by
 
 
@@ -53,6 +55,14 @@ def in_use(instances: Sequence[Mapping[str, Any]], owner: Mapping[str, str]) -> 
     )
 
 
+def second(text: str) -> str:
+    """Return a point in time (``90m`` ago, or ISO 8601) to the second, as ISO 8601 in UTC.
+
+    :raises ValueError: when it is neither.
+    """
+    return moment(text).astimezone(UTC).isoformat(timespec="seconds")
+
+
 class FilterModule:
     """Make the filters known to Ansible."""
 
@@ -60,7 +70,10 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "compare_backup": compare,
+            "compare_table": compare_parts,
             "database_in_use": in_use,
+            "second": second,
             "serving_host": serving_host,
+            "table_differences": differences,
             "writing_database": writing_database,
         }

@@ -1,18 +1,22 @@
 """Backups of an environment's database: their names, their list, and the proof that a copy is what was saved.
 
-A backup is named ``<name_prefix>-backup-<UTC time>``. On RDS it is a manual snapshot of that name; of SQLite it is an
-object in the releases bucket. Beside it, in ``backups/<name>/manifest.json``, written last, is what the tables held.
+A backup is named ``<name_prefix>-backup-<UTC time>``. On RDS it is a manual snapshot of that name, of a DynamoDB table
+an on-demand backup; of SQLite it is an object in the releases bucket. Beside it, in ``backups/<name>/manifest.json``,
+written last, is what the tables held.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from plugins.module_utils.discovery import RETAIN_TAG, Environment, pages, tags_of
+from botocore.exceptions import ClientError
+
+from plugins.module_utils.discovery import RETAIN_TAG, THROWAWAY_TAG, Environment, pages, table_names, tags_of
 from plugins.module_utils.ownership import owned_by
 
 BACKUP_TAG = "vahana:backup"
@@ -34,12 +38,14 @@ class Backup:
     """One backup.
 
     :param name: sorts by time, for it ends with it.
-    :param engine: ``postgres`` or ``sqlite``.
+    :param engine: ``postgres``, ``sqlite`` or ``dynamodb``.
     :param status: ``available``, or what RDS says; ``incomplete`` is a copy without its manifest.
     :param time: when it was made, ISO 8601, UTC.
     :param bytes: size of the copy; of a snapshot that of the database's whole storage.
+    :param arn: by what DynamoDB knows it; empty for the others.
     :param manifest: what the tables held; empty when nobody could count.
-    :param kept: outlived its environment (``vahana:retain``).
+    :param kept: outlived its environment (``vahana:retain``); backups of DynamoDB have no tags, but those of an
+        environment that was destroyed have lost their manifest with its bucket.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Backup:
     bytes: int
     manifest: Manifest
     kept: bool = False
+    arn: str = ""
 
     @property
     def release(self) -> str:
@@ -58,7 +65,7 @@ class Backup:
     @property
     def rows(self) -> int | None:
         """How many rows all tables had; None when nobody counted."""
-        if not self.manifest:
+        if not self.manifest.get("before", self.manifest.get("tables")):
             return None
         tables = self.manifest["before"]["tables"] if "before" in self.manifest else self.manifest["tables"]
         return sum(int(table["rows"]) for table in tables.values())
@@ -66,13 +73,14 @@ class Backup:
     def described(self, now: datetime.datetime) -> dict[str, Any]:
         """Return everything as plain data, with a line for people."""
         made = datetime.datetime.fromisoformat(self.time)
-        rows = "rows not counted" if self.rows is None else f"{self.rows} rows"
+        what = "items" if self.engine == "dynamodb" else "rows"
+        rows = f"{what} not counted" if self.rows is None else f"{self.rows} {what}"
         facts = [size_words(self.bytes), f"{age_words((now - made).total_seconds())} old", rows]
         facts += [f"release {self.release}"] if self.release else []
         facts += ["kept from before a destroy"] if self.kept else []
         facts += [self.status] if self.status != "available" else []
         return {
-            **{name: getattr(self, name) for name in ("name", "engine", "status", "time", "bytes", "kept")},
+            **{name: getattr(self, name) for name in ("name", "arn", "engine", "status", "time", "bytes", "kept")},
             "release": self.release,
             "rows": self.rows,
             "manifest": dict(self.manifest),
@@ -123,6 +131,72 @@ def list_backups(rds: Any, s3: Any, environment: Environment, bucket: str) -> li
         status = "available" if manifest else "incomplete"
         found[name] = Backup(name, "sqlite", status, str(manifest.get("time") or _iso(made)), size, manifest)
     return sorted(found.values(), key=lambda backup: backup.name, reverse=True)
+
+
+def list_table_backups(dynamodb: Any, s3: Any, environment: Environment, bucket: str) -> list[Backup]:
+    """Return every on-demand backup of the environment's tables, the newest first.
+
+    Backups that DynamoDB makes itself have no tags. Their names say whose they are, and so do those of their tables.
+
+    :raises botocore.exceptions.ClientError: when AWS refuses a call.
+    """
+    manifests, _copies = _objects(s3, environment, bucket)
+    prefix = environment.name_prefix
+    ours = re.compile(rf"{re.escape(prefix)}-backup-\d{{14}}")
+    found = [
+        Backup(
+            name=item["BackupName"],
+            engine="dynamodb",
+            status=str(item["BackupStatus"]).lower(),
+            time=_iso(item["BackupCreationDateTime"]),
+            bytes=int(item.get("BackupSizeBytes", 0)),
+            manifest=manifests.get(item["BackupName"], {}),
+            kept=item["BackupName"] not in manifests,
+            arn=item["BackupArn"],
+        )
+        for item in pages(dynamodb, "list_backups", "BackupSummaries")
+        if ours.fullmatch(item["BackupName"]) and table_names(prefix, [item["TableName"]])
+    ]
+    return sorted(found, key=lambda backup: backup.name, reverse=True)
+
+
+def leftover_tables(dynamodb: Any, environment: Environment, in_use: str) -> list[str]:
+    """Return the names of the tables that a restore has begun to make and nobody will ever use.
+
+    :param in_use: name of the table that the functions use.
+    :raises botocore.exceptions.ClientError: when AWS refuses a call.
+    """
+    prefix, found = environment.name_prefix, []
+    listed: Iterator[Any] = pages(dynamodb, "list_tables", "TableNames")
+    for name in table_names(prefix, listed):
+        if name in (prefix, in_use):
+            continue
+        table = dynamodb.describe_table(TableName=name)["Table"]
+        tags = tags_of(pages(dynamodb, "list_tags_of_resource", "Tags", ResourceArn=table["TableArn"]))
+        # It gets its tags when it is there: one without any was not finished.
+        unfinished = not tags and "RestoreSummary" in table
+        if table["TableStatus"] != "DELETING" and (
+            unfinished or (owned_by(tags, environment.tags) and THROWAWAY_TAG in tags)
+        ):
+            found.append(name)
+    return found
+
+
+def restorable(dynamodb: Any, table: str) -> dict[str, str]:
+    """Return the ``earliest`` and the ``latest`` second that a table can be brought back to; empty when to none.
+
+    :raises botocore.exceptions.ClientError: when AWS refuses a call.
+    """
+    try:
+        found = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "TableNotFoundException":
+            raise
+        return {}
+    window = found.get("PointInTimeRecoveryDescription", {})
+    if window.get("PointInTimeRecoveryStatus") != "ENABLED":
+        return {}
+    return {end: _iso(window[f"{end.title()}RestorableDateTime"]) for end in ("earliest", "latest")}
 
 
 def _objects(
@@ -251,3 +325,59 @@ def _fault(first: Manifest, second: Manifest, found: Manifest) -> str:
     if old in (most, least) and (old, found["old_checksum"]) not in same:
         return f"{old} rows from before the snapshot are there, but not with the same content"
     return ""
+
+
+def compare_parts(manifest: Manifest, restored: Manifest) -> dict[str, Any]:
+    """Say whether a restored DynamoDB table is what was saved.
+
+    A backup has everything that was written until a minute before it was asked for, may have what was written in the
+    minute before and after, and has nothing later
+    (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateBackup.html). The table was measured
+    before and after that time, kind by kind and in parts (:mod:`plugins.module_utils.table_measure`). What was the same
+    both times must be the same in the copy; of a part that was written to nothing can be said.
+
+    :param manifest: with ``before`` and ``after``.
+    :param restored: the measure of the copy.
+    :returns: ``faults`` (a line each), ``rows`` (items of the copy), ``exact`` and ``bounded`` (how many items of the
+        copy are in parts of which all, or nothing, can be said).
+    """
+    before, after, copy = manifest["before"], manifest["after"], restored
+    faults = [] if restored["schema"] == before["schema"] else ["the table has another key"]
+    exact = bounded = 0
+    for kind in sorted({*before["tables"], *after["tables"], *copy["tables"]}):
+        first, second, found = (_parts(measure, kind) for measure in (before, after, copy))
+        quiet = {part for part in {*first, *second, *found} if first.get(part) == second.get(part)}
+        wrong = [part for part in quiet if first.get(part) != found.get(part)]
+        if wrong:
+            saved, there = (sum(_items(parts.get(part)) for part in wrong) for parts in (first, found))
+            content = "but not with the same content" if saved == there else f"and there were {saved}"
+            faults.append(f"{kind}: where nobody wrote meanwhile, {there} items are there, {content}")
+        exact += sum(_items(found.get(part)) for part in quiet)
+        bounded += sum(_items(value) for part, value in found.items() if part not in quiet)
+    return {"faults": faults, "exact": exact, "bounded": bounded, "rows": exact + bounded}
+
+
+def differences(one: Manifest, other: Manifest) -> list[str]:
+    """Say in which kinds of items two measures of tables differ, a line each; items of a part are not told apart.
+
+    :param one: of the table that was replaced.
+    :param other: of the one in its place.
+    """
+    lines = []
+    for kind in sorted({*one["tables"], *other["tables"]}):
+        first, second = _parts(one, kind), _parts(other, kind)
+        parts = [part for part in {*first, *second} if first.get(part) != second.get(part)]
+        if parts:
+            had, has = (sum(map(_items, found.values())) for found in (first, second))
+            lines.append(f"{kind}: {had} items there, {has} in its place, at least {len(parts)} of them not the same")
+    return lines
+
+
+def _parts(measure: Manifest, kind: str) -> Mapping[str, str]:
+    parts: Mapping[str, str] = measure["tables"].get(kind, {}).get("parts", {})
+    return parts
+
+
+def _items(part: str | None) -> int:
+    """Return how many items a part has (``<items>:<checksum>``)."""
+    return int(part.partition(":")[0]) if part else 0

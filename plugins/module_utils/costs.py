@@ -89,7 +89,7 @@ def _cache(node_type: str, nodes: int) -> Demand:
 
 def _secrets(layers: Sequence[str]) -> int:
     """Return how many secrets there are: one for each store with a password, and the application's own."""
-    own = SERVICE_SECRETS if "containers" in layers else int("identity" in layers)
+    own = SERVICE_SECRETS if "containers" in layers else int("compute" in layers)
     return own + sum(layer in layers for layer in ("database", "cache"))
 
 
@@ -107,6 +107,11 @@ def _nat_gateways(tier: Mapping[str, Any]) -> int:
     return {"one": min(1, len(private)), "per_zone": len(private)}.get(str(tier.get("network_nat_gateways")), 0)
 
 
+def _interface_endpoints(tier: Mapping[str, Any]) -> int:
+    """Return how many interface endpoints a tier's data asks for; each is in one zone."""
+    return len(tier.get("network_interface_endpoints", [])) if "network" in tier["layers"] else 0
+
+
 def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
     """Return what a tier's data (``group_vars/tier_<name>.yml``) asks for, at its smallest number of instances."""
     layers = tier["layers"]
@@ -115,7 +120,7 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
     volume = float(tier.get("compute_volume_size", 0))
     demands = _instances(str(tier["compute_instance_type"]), count, volume) if "compute" in layers else []
     # Instances in private subnets have no address of their own; NAT gateways do.
-    gateways = _nat_gateways(tier)
+    gateways = _nat_gateways(tier) if "network" in layers else 0
     addresses = gateways + (0 if tier.get("network_private_subnet_cidrs") else count)
     demands.append(Demand("nat gateway", gateways, "NAT gateway"))
     if "load_balancer" in layers:
@@ -123,6 +128,7 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
         # A load balancer has a public address in each of its zones.
         addresses += len(tier["network_public_subnet_cidrs"])
     demands.append(Demand("ipv4", addresses, "public IPv4"))
+    demands.append(Demand("interface endpoint", _interface_endpoints(tier), "interface endpoint"))
     if "database" in layers:
         storage = float(tier["database_allocated_storage"])
         demands += _database(str(tier["database_instance_class"]), storage, bool(tier["database_multi_az"]))
@@ -160,6 +166,7 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
         demands.append(Demand("alb", 1, "load balancer"))
         addresses += len(network["public_subnet_ids"])
     demands.append(Demand("ipv4", addresses, "public IPv4"))
+    demands.append(Demand("interface endpoint", network["interface_endpoints"], "interface endpoint"))
     database = stack["database"]
     if database["identifier"]:
         storage = float(database["allocated_storage"] or 0)
@@ -256,6 +263,7 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
                 "public_subnet_ids": wanted["network_public_subnet_cidrs"],
                 "private_subnet_ids": wanted.get("network_private_subnet_cidrs", []),
                 "nat_gateway_ids": ["planned"] * _nat_gateways(wanted),
+                "interface_endpoints": _interface_endpoints(wanted),
             },
             "database": database if "database" in layers else stack["database"],
             "firewall": firewall if "firewall" in layers else stack["firewall"],

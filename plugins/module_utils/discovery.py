@@ -95,6 +95,7 @@ EMPTY: dict[str, Any] = {
         "route_table_ids": [],
         "security_group_ids": {},
         "connect_endpoint_id": "",
+        "interface_endpoints": 0,
         "nat_gateway_ids": [],
         "nat_allocation_ids": [],
         "flow_log_ids": [],
@@ -182,7 +183,7 @@ EMPTY: dict[str, Any] = {
     "firewall": {"cloudfront_acl_arn": "", "load_balancer_acl_arn": "", "rules": 0},
     "dns": {"domain": "", "zone_id": "", "zone_name": "", "records": [], "health_check_id": "", "health_checks": {}},
     "monitoring": {"topic_arn": "", "alarm_names": [], "alarms": [], "dashboard": ""},
-    "table": {"name": "", "arn": ""},
+    "table": {"name": "", "arn": "", "kept": []},
     "api": {
         "api_id": "",
         "endpoint": "",
@@ -821,15 +822,24 @@ def _releases(client: Any, name: str) -> dict[str, Any]:
     return {"Releases": shares(aliases[0], releases) if aliases else {}, "Aliases": aliases}
 
 
+def table_names(prefix: str, names: Iterable[str]) -> list[str]:
+    """Return those of an environment's tables: the first one, and what restores have made beside it."""
+    ours = re.compile(rf"{re.escape(prefix)}(-(restored|proof)-\d{{14}})?")
+    return [name for name in names if ours.fullmatch(name)]
+
+
 def _tables(aws: Aws) -> Iterator[Resource]:
-    dynamodb, name = aws.clients["dynamodb"], aws.environment.name_prefix
-    try:
-        item = dynamodb.describe_table(TableName=name)["Table"]
-    except dynamodb.exceptions.ResourceNotFoundException:
-        return
-    arn = item["TableArn"]
-    tags = tags_of(pages(dynamodb, "list_tags_of_resource", "Tags", ResourceArn=arn))
-    yield Resource("dynamodb:table", name, arn, tags, True, item)
+    dynamodb, prefix = aws.clients["dynamodb"], aws.environment.name_prefix
+    listed: Iterator[Any] = pages(dynamodb, "list_tables", "TableNames")
+    for name in table_names(prefix, listed):
+        try:
+            item = dynamodb.describe_table(TableName=name)["Table"]
+            tags = tags_of(pages(dynamodb, "list_tags_of_resource", "Tags", ResourceArn=item["TableArn"]))
+        except dynamodb.exceptions.ResourceNotFoundException:
+            # Gone since it was listed.
+            continue
+        # A table gets the tags only when its restore has ended: without them it is in nobody's way.
+        yield Resource("dynamodb:table", name, item["TableArn"], tags, name == prefix, item)
 
 
 def _http_apis(aws: Aws) -> Iterator[Resource]:
@@ -1328,6 +1338,9 @@ def _fill_network(stack: dict[str, Any], ours: Found, environment: Environment) 
         vpc_cidr=vpc.get("CidrBlock", ""),
         internet_gateway_id=_one(ours, "ec2:internet-gateway").get("InternetGatewayId", ""),
         route_table_ids=sorted(resource.id for resource in ours.get("ec2:route-table", [])),
+        interface_endpoints=sum(
+            each.description.get("VpcEndpointType") == "Interface" for each in ours.get("ec2:vpc-endpoint", [])
+        ),
         security_group_ids={
             str(group.description["GroupName"]).removeprefix(f"{environment.name_prefix}-").replace("-", "_"): group.id
             for group in groups
@@ -1374,6 +1387,19 @@ def current_database(ours: Found, environment: Environment) -> Resource | None:
         and (resource.id == order[0] or not UNUSED_TAGS & resource.tags.keys())
     ]
     candidates.sort(key=lambda resource: order.index(resource.id) if resource.id in order else len(order))
+    return candidates[0] if candidates else None
+
+
+def current_table(ours: Found, environment: Environment) -> Resource | None:
+    """Return the table that the functions use: the one that their parameter names, otherwise the one with our name."""
+    name = f"{environment.parameter_prefix}/api/table"
+    told = next((str(each.description["Value"]) for each in ours.get("ssm:parameter", []) if each.id == name), "")
+    order = [told, environment.name_prefix]
+    # The marks are as those of databases.
+    candidates = [
+        each for each in ours.get("dynamodb:table", []) if each.id == told or not UNUSED_TAGS & each.tags.keys()
+    ]
+    candidates.sort(key=lambda each: order.index(each.id) if each.id in order else len(order))
     return candidates[0] if candidates else None
 
 
@@ -1614,10 +1640,14 @@ def _fill_messaging(stack: dict[str, Any], ours: Found, environment: Environment
 
 def _fill_api(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
     """Fill in the table, the HTTP API and the functions that answer it."""
-    table, api = _one(ours, "dynamodb:table"), _one(ours, "apigateway:apis")
+    table, api = current_table(ours, environment), _one(ours, "apigateway:apis")
     domain = _one(ours, "apigateway:domainnames")
     configurations = domain.get("DomainNameConfigurations", [])
-    stack["table"].update(name=table.get("TableName", ""), arn=table.get("TableArn", ""))
+    stack["table"].update(
+        name=table.id if table else "",
+        arn=table.arn if table else "",
+        kept=sorted(each.id for each in ours.get("dynamodb:table", []) if KEPT_TAG in each.tags and each is not table),
+    )
     functions = sorted(_of_layer(ours, "lambda:function", "api"), key=lambda resource: resource.id)
     answering = next((each for each in functions if each.id == f"{environment.name_prefix}-api"), None)
     stack["api"].update(

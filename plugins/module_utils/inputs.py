@@ -355,6 +355,9 @@ def _nat_gateways(values: Mapping[str, Any], known: Knowledge) -> Iterable[Probl
         yield Problem(name, known.where(name), f"unknown '{choice}'", f"one of {', '.join(NAT_GATEWAYS)}")
     if not private or not isinstance(private, list) or not isinstance(public, list):
         return
+    # What is there asks AWS alone, and there it has endpoints.
+    if choice == "none" and values.get("network_interface_endpoints"):
+        return
     if choice == "none":
         what = "instances in private subnets would reach neither AWS's APIs nor package mirrors"
         yield Problem(name, known.where(name), what, "write -e network_nat_gateways=one, or per_zone")
@@ -530,6 +533,7 @@ CHECKED = (
     "network_private_subnet_cidrs",
     "network_database_subnet_cidrs",
     "network_nat_gateways",
+    "network_interface_endpoints",
     "network_availability_zones",
     "network_load_balancer_ports",
     "backend_port",

@@ -28,7 +28,7 @@ _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 VERB_INPUTS = (
     *("wait", "since", "limit", "format", "to", "deploy_strategy", "compute_kind"),
     *("service", "containers_services", "layers"),
-    *("queue", "probe", "backup", "backup_keep", "verify_only", "what"),
+    *("queue", "probe", "backup", "backup_keep", "restore_time", "verify_only", "what"),
     *("desired", "maintenance", "message", "follow", "command", "host", "as_root"),
     *("ref", "build_tests", "deploy_batches", "deploy_healthy_floor", "deploy_unhealthy", "deploy_watch"),
 )
@@ -38,7 +38,7 @@ VERB_INPUTS = (
 def check_verb(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     """Yield every problem with the arguments of the playbook that was called."""
     of_releases = (_build, _strategy, _rollout, _rollback, _service)
-    for check in (_numbers, _since, _choices, *of_releases, _data, _redrive, _scale, _maintenance, _hosts, _probe):
+    for check in (_numbers, _times, _choices, *of_releases, _data, _redrive, _scale, _maintenance, _hosts, _probe):
         yield from check(values, known)
 
 
@@ -55,14 +55,17 @@ def _numbers(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
             yield Problem(name, known.where(name), f"'{values[name]}' {what}", f"give {least} to {most}")
 
 
-def _since(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
-    text = str(values.get("since") or "")
-    try:
-        if text:
-            moment(text)
-    except ValueError:
-        mend = "write it like 90m, 2h, 7d or 2026-11-22T14:00"
-        yield Problem("since", known.where("since"), f"'{text}' is not a time", mend)
+def _times(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+    for name in ("since", "restore_time"):
+        text = str(values.get(name) or "")
+        try:
+            if text:
+                moment(text)
+        except ValueError:
+            mend = "write it like 90m, 2h, 7d or 2026-11-22T14:00"
+            yield Problem(name, known.where(name), f"'{text}' is not a time", mend)
+    if {"backup", "restore_time"} <= set(known.given) and values.get("restore_time"):
+        yield Problem("restore_time", "-e", "it is a backup or a time that is brought back", "leave one of them out")
 
 
 def _choices(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:

@@ -83,6 +83,16 @@ options:
         description: Most batches at the same time, at least 2.
         type: int
         default: 2
+      subnet_ids:
+        description: Subnets whose network the function works in; none, and it works outside of every VPC.
+        type: list
+        elements: str
+        default: []
+      security_group_ids:
+        description: Security groups of the function there.
+        type: list
+        elements: str
+        default: []
   tags:
     description: Tags. C(vahana:app) and C(vahana:env) decide whose a function is.
     type: dict
@@ -134,9 +144,20 @@ LEFT_OUT = ("test", "tests", "package-lock.json", ".gitignore")
 PROPAGATION_SECONDS = 90
 """How long Lambda may take to see a role and its policy that were made a moment ago."""
 _NOT_YET = ("cannot be assumed", "does not have permissions", "in progress", "in use")
-_CONFIGURATION = ("Description", "Role", "Handler", "Timeout", "MemorySize", "Runtime", "Environment", "LoggingConfig")
+_CONFIGURATION = (
+    "Description",
+    "Role",
+    "Handler",
+    "Timeout",
+    "MemorySize",
+    "Runtime",
+    "Environment",
+    "LoggingConfig",
+    "VpcConfig",
+)
 KEPT_BY_VERSIONS = (*(key for key in _CONFIGURATION if key != "Description"), "Architectures")
 """What a published version keeps of the function; the description of a version is its own."""
+_NETWORK = ("SubnetIds", "SecurityGroupIds")
 _MAPPING = ("BatchSize", "MaximumBatchingWindowInSeconds", "ScalingConfig", "FunctionResponseTypes")
 _ALIVE = ("Enabled", "Enabling", "Creating", "Updating")
 
@@ -181,6 +202,10 @@ def wanted_function(module: AnsibleAWSModule, option: Mapping[str, Any], digest:
         "Runtime": module.params["runtime"],
         "Environment": {"Variables": {key: str(value) for key, value in option["environment"].items()}},
         "LoggingConfig": {"LogFormat": "JSON", "LogGroup": option["log_group"]},
+        "VpcConfig": {
+            "SubnetIds": sorted(option["subnet_ids"]),
+            "SecurityGroupIds": sorted(option["security_group_ids"]),
+        },
         "Architectures": [module.params["architecture"]],
         "Tags": {**module.params["tags"], "Name": module.params["prefix"] + option["name"]},
         "EventSource": {},
@@ -223,6 +248,8 @@ class Functions:
         pages = self._client.get_paginator("list_event_source_mappings").paginate(FunctionName=item["FunctionName"])
         mappings = [each for page in pages for each in page["EventSourceMappings"] if each["State"] != "Deleting"]
         found: Object = {key: item.get(key) for key in (*_CONFIGURATION, "Architectures", "CodeSha256")}
+        network = item.get("VpcConfig") or {}
+        found["VpcConfig"] = {key: sorted(network.get(key, [])) for key in _NETWORK}
         environment = (item.get("Environment") or {}).get("Variables", {})
         found |= {"Tags": tags, "Environment": {"Variables": environment}, "Mappings": {}, "EventSource": {}}
         if self._reserving:
@@ -245,7 +272,7 @@ class Functions:
                 Code=code,
                 Architectures=wanted["Architectures"],
                 Tags=wanted["Tags"],
-                **{key: wanted[key] for key in _CONFIGURATION},
+                **{key: wanted[key] for key in _CONFIGURATION if key != "VpcConfig" or any(wanted[key].values())},
             )
         )
         self._client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
@@ -400,6 +427,7 @@ def main() -> None:
         "batch_size": {"type": "int", "default": 10},
         "batching_window": {"type": "int", "default": 0},
         "maximum_concurrency": {"type": "int", "default": 2},
+        **{name: {"type": "list", "elements": "str", "default": []} for name in ("subnet_ids", "security_group_ids")},
     }
     arguments = {
         "source": {"type": "path", "default": ""},

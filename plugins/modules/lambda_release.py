@@ -246,7 +246,10 @@ class Manager:
     def is_outdated(self, version: dict[str, Any]) -> bool:
         """Say whether a version was published with another configuration than the function is to have."""
         wanted = self.params["configuration"] or {}
-        return bool(part_of(version, wanted) != wanted)
+        # Lambda says nothing of a network where there is none, and sorts no ids.
+        network = version.get("VpcConfig") or {}
+        found = {**version, "VpcConfig": {key: sorted(network.get(key, [])) for key in wanted.get("VpcConfig", {})}}
+        return bool(part_of(found, wanted) != wanted)
 
     @staticmethod
     def wanted(alias: dict[str, Any] | None, version: str, share: int) -> tuple[str, dict[str, float]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import ROOT, playbook, wait_for
+from tests.lab.conftest import ROOT, playbook, run, wait_for
 from tests.lab.load import items, load
 from tests.lab.visitor import CAR, URL, call
 
@@ -25,6 +25,8 @@ ROUNDS = 3
 SECONDS_AFTER = 2.0
 #: Percent of the requests that a release may spoil before it is taken back: it gets a tenth of them.
 MOST_FAILED = 10
+#: Here a policy counts at once, so functions learn of another table by being refused the one that they know.
+AT_ONCE = ("-e", "api_move_read_seconds=0", "-e", "api_move_permission_seconds=0")
 HANDLER = "export async function handler(event, context) {\n"
 #: Releases that are broken: what their function does first.
 BROKEN = {
@@ -119,3 +121,53 @@ def test_a_release_that_fails_does_not_stay(aws: Aws, tmp_path: Path, fault: str
     else:
         assert 0 < len(seen.failures()) < seen.requests * MOST_FAILED / 100
     assert seen.acknowledged() - items(aws("dynamodb")) == set()
+
+
+@pytest.mark.usefixtures("serverless")
+def test_the_table_is_brought_back_and_no_request_fails(aws: Aws) -> None:
+    made = call("POST", "/api/listings", CAR)
+    playbook("playbooks/backup.yml", "-e", "backup_table_margin=5")
+    after = call("POST", "/api/listings", CAR)
+    with load("serverless/restore", slower=0.5) as seen:
+        restored = playbook("playbooks/restore.yml", *AT_ONCE)
+        time.sleep(SECONDS_AFTER)
+    table = aws("ssm").get_parameter(Name="/vahanhelp/prod/api/table")["Parameter"]["Value"]
+    assert table.startswith(f"{NAME}-restored-") and f"in use: {table}" in restored.output
+    assert call("GET", f"/api/listings/{made['id']}") == made
+    keys = {item["pk"]["S"] for item in aws("dynamodb").scan(TableName=NAME)["Items"]}
+    assert f"LISTING#{after['id']}" in keys
+    assert f"in {NAME} alone, written or deleted since then: LISTING:" in restored.output
+    assert seen.failures() == []
+    fresh = call("POST", "/api/listings", CAR)
+    found = aws("dynamodb").get_item(
+        TableName=table, Key={"pk": {"S": f"LISTING#{fresh['id']}"}, "sk": {"S": "LISTING"}}
+    )
+    assert found["Item"]["id"]["S"] == fresh["id"]
+    assert playbook("playbooks/plan.yml", *TIER, "-e", "release=good", check=False).code == 0
+
+
+@pytest.mark.usefixtures("serverless")
+def test_searches_come_from_a_cache_and_nobody_misses_it(aws: Aws) -> None:
+    playbook("site.yml", *TIER, "-e", "release=good", "-e", "api_cache=true")
+    table = aws("ssm").get_parameter(Name="/vahanhelp/prod/api/table")["Parameter"]["Value"]
+    made = call("POST", "/api/listings", {**CAR, "make": "Cached"})
+    # What was just written is not kept yet.
+    time.sleep(3)
+
+    def found() -> list[str]:
+        return [each["id"] for each in call("GET", "/api/listings?make=Cached")["items"]]
+
+    assert found() == [made["id"]]
+    key = {"pk": {"S": f"LISTING#{made['id']}"}, "sk": {"S": "LISTING"}}
+    # Behind the application's back: it is still found, in the cache.
+    aws("dynamodb").delete_item(TableName=table, Key=key)
+    assert found() == [made["id"]]
+    # A write ends that at once.
+    other = call("POST", "/api/listings", {**CAR, "make": "Cached"})
+    assert found() == [other["id"]]
+    with load("serverless/cache-lost", slower=0.5) as seen:
+        time.sleep(5)
+        run("lab", "fault", "cache", f"{NAME}-001", "--for", "20")
+        assert found() == [other["id"]]
+        time.sleep(40)
+    seen.assert_unnoticed(500)

@@ -95,6 +95,24 @@ def test_a_region_is_not_left_behind_nor_changed_alone(both: Account) -> None:
     assert "-e aws_region=us-east-1 -e deploy_env=prod" in alone.output
 
 
+def test_a_backup_of_the_table_is_proven_and_not_brought_back(both: Account) -> None:
+    """The functions of the other region would go on with their replica."""
+    quick = ("-e", '{"backup_table_margin": 0}', "-e", "probe=false")
+    key = {"pk": {"S": "LISTING#1"}, "sk": {"S": "LISTING"}}
+    both.client("dynamodb").put_item(TableName=NAME, Item=key)
+    made = both.play("serverless", *quick, playbook="playbooks/backup.yml")
+    assert made.code == 0, made.output[-4000:]
+    refused = both.play("serverless", *quick, playbook="playbooks/restore.yml")
+    assert refused.code == 2, refused.output[-4000:]
+    assert f"{NAME} has replicas in {ABROAD}" in refused.output
+    assert "aws dynamodb restore-table-from-backup --backup-arn arn:aws:dynamodb:us-east-1:" in refused.output
+    assert both.client("dynamodb").list_tables()["TableNames"] == [NAME]
+    proven = both.play("serverless", *quick, "-e", "verify_only=true", playbook="playbooks/restore.yml")
+    assert proven.code == 0, proven.output[-4000:]
+    assert ": 1 items; 1 of them item by item as they were saved" in proven.output
+    assert both.client("dynamodb").list_tables()["TableNames"] == [NAME]
+
+
 def test_all_of_it_goes(both: Account) -> None:
     """In both regions, with the name's proof and the records."""
     gone = both.play("serverless", "-e", f"confirm={NAME}", playbook="playbooks/destroy.yml")

@@ -137,8 +137,8 @@ def test_tasks_are_paid_for_by_their_size() -> None:
     sizes = {"containers_min_tasks": 2, "containers_cpu": 256, "containers_memory": 512}
     wanted = {**full, "layers": [*layers, "containers"], "containers_services": services, **sizes}
     more = costs.total(costs.bill(costs.tier_demands(wanted), PRICES))
-    # Four tasks of a quarter of a vCPU and half a GB, their zone, and three secrets for that of the backend.
-    added = 29.5504 + 2 * 3.24485 + 0.50 + 2 * 0.40
+    # Four tasks of a quarter of a vCPU and half a GB, their zone, and three secrets; the backend has none here.
+    added = 29.5504 + 2 * 3.24485 + 0.50 + 3 * 0.40
     assert more - costs.total(costs.bill(costs.tier_demands(full), PRICES)) == pytest.approx(added)
     stack = copy.deepcopy(EMPTY)
     task = {"name": "auth", "version": "1", "running": 4, "desired": 4, "deployment": "COMPLETED"}

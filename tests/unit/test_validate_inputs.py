@@ -69,6 +69,8 @@ def test_good_inputs_pass() -> None:
 def test_private_subnets_with_a_way_out_pass() -> None:
     assert lines(**PRIVATE) == []
     assert lines(**{**PRIVATE, "network_nat_gateways": "per_zone"}, compute_max_size=500) == []
+    endpoints = {"network_nat_gateways": "none", "network_interface_endpoints": ["sqs"]}
+    assert lines(**{**PRIVATE, **endpoints}) == []
 
 
 def test_numbers_may_come_as_text_from_the_command_line() -> None:

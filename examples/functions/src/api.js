@@ -2,15 +2,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createApi, MAX_BODY_BYTES, requestIdOf } from '../../backend/src/api.js';
 import packageJson from '../package.json' with { type: 'json' };
 import { announce } from './announcing.js';
-import { listings } from './clients.js';
 import { log } from './log.js';
+import { visible } from './visible.js';
 
 // The archive of a release says which one it is: a published version keeps its environment for ever.
 const release = `${import.meta.dirname}/release.json`;
 
 const api = createApi({
-  listings,
-  ping: () => listings.ping(),
+  listings: visible,
+  ping: () => visible.ping(),
   announce,
   version: existsSync(release) ? JSON.parse(readFileSync(release, 'utf8')).version : packageJson.version,
   log,

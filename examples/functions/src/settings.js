@@ -28,7 +28,8 @@ async function read(ssm, path) {
  * @param {object} ssm SSMClient
  * @param {string} path begins with a slash, as /cars/prod/api
  * @param {number} freshMs how long they are used before they are read again; after that for as long as they cannot be
- * @returns {() => Promise<{table: string, queueUrls: string[]}>} rejects with DatabaseUnavailableError before they were read once
+ * @returns {(refused?: string) => Promise<{table: string, queueUrls: string[]}>} rejects with DatabaseUnavailableError before they
+ *   were read once; with the name of a table that may not be used (any more) they are read again if it is still the one
  */
 export function followSettings(ssm, path, freshMs = FRESH_MS) {
   let known;
@@ -46,8 +47,8 @@ export function followSettings(ssm, path, freshMs = FRESH_MS) {
     return known;
   }
 
-  return async function settings() {
-    if (Date.now() < until) return known;
+  return async function settings(refused) {
+    if (Date.now() < until && known.table !== refused) return known;
     reading ??= refresh().finally(() => {
       reading = undefined;
     });

@@ -34,6 +34,9 @@ function refusedBy(reason, error) {
 
 const conditionFailed = (error) => refusedBy('ConditionalCheckFailed', error);
 
+/** Whether it is the table itself that may not be used: another one may have taken its place (a restore). */
+const tableClosed = (error) => ['AccessDeniedException', 'ResourceNotFoundException'].includes(error.name);
+
 /** Listings in a table of DynamoDB: README.md has its access patterns. Of the interface that api.js of the backend describes. */
 export class ListingTable {
   #documents;
@@ -42,7 +45,7 @@ export class ListingTable {
 
   /**
    * @param {object} documents DynamoDBDocumentClient
-   * @param {() => Promise<{table: string, queueUrls: string[]}>} settings settings.js
+   * @param {(refused?: string) => Promise<{table: string, queueUrls: string[]}>} settings settings.js
    * @param {{step: number, queries: number}} reading how much a search reads
    */
   constructor(documents, settings, reading = READING) {
@@ -51,15 +54,23 @@ export class ListingTable {
     this.#reading = reading;
   }
 
-  async #send(command, attempt = 1) {
+  /**
+   * Sends a command to the table.
+   *
+   * @param {(TableName: string) => object} commandFor makes it
+   * @param {string} refused name of a table that could not be used a moment ago
+   */
+  async #send(commandFor, attempt = 1, refused = undefined) {
+    const { table } = await this.#settings(refused);
     try {
-      return await this.#documents.send(command);
+      return await this.#documents.send(commandFor(table));
     } catch (error) {
       // Somebody else writes the same listing in this moment; the SDK does not try again.
       if (refusedBy('TransactionConflict', error) && attempt < CONFLICTS) {
         await sleep(attempt * 50 * (1 + Math.random()));
-        return this.#send(command, attempt + 1);
+        return this.#send(commandFor, attempt + 1);
       }
+      if (tableClosed(error) && !refused) return this.#send(commandFor, attempt, table);
       // Those two are about the request; all others (throttled, no connection, no such table) are about the table.
       if (conditionFailed(error) || error.name === 'ValidationException') throw error;
       throw new DatabaseUnavailableError(error);
@@ -67,9 +78,9 @@ export class ListingTable {
   }
 
   /** Sends a write; undefined when its condition does not hold. */
-  async #write(command) {
+  async #write(commandFor) {
     try {
-      return await this.#send(command);
+      return await this.#send(commandFor);
     } catch (error) {
       if (conditionFailed(error)) return undefined;
       throw error;
@@ -77,60 +88,63 @@ export class ListingTable {
   }
 
   async ping() {
-    const { table: TableName } = await this.#settings();
-    await this.#send(new GetCommand({ TableName, Key: keyOf('none', LISTING) }));
+    await this.#send((TableName) => new GetCommand({ TableName, Key: keyOf('none', LISTING) }));
   }
 
   async get(id) {
-    const { table: TableName } = await this.#settings();
-    const { Item: item } = await this.#send(new GetCommand({ TableName, Key: keyOf(id, LISTING), ConsistentRead: true }));
+    const { Item: item } = await this.#send(
+      (TableName) => new GetCommand({ TableName, Key: keyOf(id, LISTING), ConsistentRead: true }),
+    );
     return item && toListing(item);
   }
 
   async create(id, fields) {
-    const { table: TableName, queueUrls } = await this.#settings();
+    const { queueUrls } = await this.#settings();
     const now = new Date().toISOString();
     const listing = { id, ...fields, created_at: now, updated_at: now };
-    const put = (kind, item) => ({ Put: { TableName, Item: { ...keyOf(id, kind), kind, created_at: now, ...item } } });
-    const writes = [put(LISTING, { ...listing, ...derived(fields) })];
-    writes[0].Put.ConditionExpression = 'attribute_not_exists(pk)';
+    const put = (kind, item, more) => ({ Item: { ...keyOf(id, kind), kind, created_at: now, ...item }, ...more });
+    const puts = [put(LISTING, { ...listing, ...derived(fields) }, { ConditionExpression: 'attribute_not_exists(pk)' })];
     if (queueUrls.length > 0) {
       // Together with the listing or not at all, whatever becomes of this process and of SQS.
       const expires = Math.floor(Date.now() / 1000) + ANNOUNCEMENT_DAYS * 86_400;
-      writes.push(put(ANNOUNCEMENT, { listing, expires_at: expires }));
+      puts.push(put(ANNOUNCEMENT, { listing, expires_at: expires }));
     }
-    return (await this.#write(new TransactWriteCommand({ TransactItems: writes }))) && listing;
+    const done = await this.#write(
+      (TableName) => new TransactWriteCommand({ TransactItems: puts.map((each) => ({ Put: { TableName, ...each } })) }),
+    );
+    return done && listing;
   }
 
   async replace(id, fields) {
-    const { table: TableName } = await this.#settings();
     const values = { ...fields, ...derived(fields), updated_at: new Date().toISOString() };
     const names = Object.keys(values);
     const done = await this.#write(
-      new UpdateCommand({
-        TableName,
-        Key: keyOf(id, LISTING),
-        ConditionExpression: 'attribute_exists(pk)',
-        UpdateExpression: `SET ${names.map((name) => `#${name} = :${name}`).join(', ')}`,
-        ExpressionAttributeNames: Object.fromEntries(names.map((name) => [`#${name}`, name])),
-        ExpressionAttributeValues: Object.fromEntries(names.map((name) => [`:${name}`, values[name]])),
-        ReturnValues: 'ALL_NEW',
-      }),
+      (TableName) =>
+        new UpdateCommand({
+          TableName,
+          Key: keyOf(id, LISTING),
+          ConditionExpression: 'attribute_exists(pk)',
+          UpdateExpression: `SET ${names.map((name) => `#${name} = :${name}`).join(', ')}`,
+          ExpressionAttributeNames: Object.fromEntries(names.map((name) => [`#${name}`, name])),
+          ExpressionAttributeValues: Object.fromEntries(names.map((name) => [`:${name}`, values[name]])),
+          ReturnValues: 'ALL_NEW',
+        }),
     );
     return done && toListing(done.Attributes);
   }
 
   async remove(id) {
-    const { table: TableName } = await this.#settings();
-    const writes = [
-      { Delete: { TableName, Key: keyOf(id, LISTING), ConditionExpression: 'attribute_exists(pk)' } },
-      { Delete: { TableName, Key: keyOf(id, ANNOUNCEMENT) } },
+    const deletes = [
+      { Key: keyOf(id, LISTING), ConditionExpression: 'attribute_exists(pk)' },
+      { Key: keyOf(id, ANNOUNCEMENT) },
     ];
-    return Boolean(await this.#write(new TransactWriteCommand({ TransactItems: writes })));
+    const done = await this.#write(
+      (TableName) => new TransactWriteCommand({ TransactItems: deletes.map((each) => ({ Delete: { TableName, ...each } })) }),
+    );
+    return Boolean(done);
   }
 
   async search({ q, make, minPrice, maxPrice, sort, after }) {
-    const { table: TableName } = await this.#settings();
     const range = SORT_KEYS[sort];
     const [hash, value] = make ? ['make_key', fold(make)] : ['kind', LISTING];
     const values = { ':hash': value };
@@ -149,18 +163,19 @@ export class ListingTable {
     let start = after && { ...keyOf(after.id, LISTING), [hash]: value, [range]: after.value };
     for (let queries = 0; queries < this.#reading.queries; queries += 1) {
       const found = await this.#send(
-        new QueryCommand({
-          TableName,
-          IndexName: `${make ? 'make_' : ''}${range === 'price' ? 'price' : 'newest'}`,
-          KeyConditionExpression: conditions.join(' AND '),
-          FilterExpression: filters.join(' AND ') || undefined,
-          ExpressionAttributeNames: { '#hash': hash },
-          ExpressionAttributeValues: values,
-          ScanIndexForward: sort === 'price_asc',
-          // Without a filter one more than a page shows whether there is another.
-          Limit: filters.length > 0 ? this.#reading.step : PAGE_SIZE + 1 - items.length,
-          ExclusiveStartKey: start,
-        }),
+        (TableName) =>
+          new QueryCommand({
+            TableName,
+            IndexName: `${make ? 'make_' : ''}${range === 'price' ? 'price' : 'newest'}`,
+            KeyConditionExpression: conditions.join(' AND '),
+            FilterExpression: filters.join(' AND ') || undefined,
+            ExpressionAttributeNames: { '#hash': hash },
+            ExpressionAttributeValues: values,
+            ScanIndexForward: sort === 'price_asc',
+            // Without a filter one more than a page shows whether there is another.
+            Limit: filters.length > 0 ? this.#reading.step : PAGE_SIZE + 1 - items.length,
+            ExclusiveStartKey: start,
+          }),
       );
       items.push(...found.Items.map(toListing));
       start = found.LastEvaluatedKey;
@@ -189,7 +204,6 @@ export class ListingTable {
   }
 
   async announced(ids) {
-    const { table: TableName } = await this.#settings();
-    await Promise.all(ids.map((id) => this.#send(new DeleteCommand({ TableName, Key: keyOf(id, ANNOUNCEMENT) }))));
+    await Promise.all(ids.map((id) => this.#send((TableName) => new DeleteCommand({ TableName, Key: keyOf(id, ANNOUNCEMENT) }))));
   }
 }

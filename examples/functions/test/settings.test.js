@@ -4,6 +4,7 @@ import { SSMClient } from '@aws-sdk/client-ssm';
 
 process.env.AWS_LAMBDA_LOG_LEVEL = 'ERROR';
 const { followSettings } = await import('../src/settings.js');
+const { ListingTable } = await import('../src/table.js');
 
 const PARAMETERS = [
   [{ Name: '/cars/prod/api/table', Value: 'cars' }, { Name: '/cars/prod/api/other', Value: 'x' }],
@@ -63,4 +64,28 @@ test('without parameters there is no table, and each request asks again', async 
   await assert.rejects(settings(), (error) => error.cause.message === 'there is no parameter /cars/prod/api/table');
   store.pages = PARAMETERS;
   assert.equal((await settings()).table, 'cars');
+});
+
+test('who may not use the table any more learns at once which one has taken its place', async () => {
+  const store = parameterStore();
+  const settings = followSettings(store.ssm, '/cars/prod/api');
+  await settings();
+  store.pages = [[{ Name: '/cars/prod/api/table', Value: 'cars-restored' }], []];
+  const used = [];
+  const documents = {
+    send: async ({ input }) => {
+      used.push(input.TableName);
+      if (input.TableName === 'cars') throw Object.assign(new Error('not allowed'), { name: 'AccessDeniedException' });
+      return {};
+    },
+  };
+  await new ListingTable(documents, settings).ping();
+  assert.deepEqual(used, ['cars', 'cars-restored']);
+  // Where there is no other table it is tried once more, and no more.
+  documents.send = async ({ input }) => {
+    used.push(input.TableName);
+    throw Object.assign(new Error('not allowed'), { name: 'AccessDeniedException' });
+  };
+  await assert.rejects(new ListingTable(documents, settings).ping(), { name: 'DatabaseUnavailableError' });
+  assert.deepEqual(used.slice(2), ['cars-restored', 'cars-restored']);
 });

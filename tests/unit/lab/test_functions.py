@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from lab import functions
+from lab import dns, functions, names
+from lab.names import Answer, Record
 from lab.reconcilers.functions import PollingFunctions, failures
 
 Client = Callable[[str], Any]
@@ -237,3 +239,38 @@ def test_moves_that_sqs_refuses(client: Client) -> None:
         sqs.start_message_move_task(SourceArn=arn)
     with pytest.raises(sqs.exceptions.ClientError, match="does not exist"):
         sqs.start_message_move_task(SourceArn=f"{arn}-gone")
+
+
+LOOKUP = """
+import dns from 'node:dns';
+const lookup = (name, options) => new Promise((resolve) => {
+  dns.lookup(name, options, (error, address) => resolve(error ? error.code : address));
+});
+export const handler = async ({ name, options }) => ({ found: await lookup(name, options ?? {}) });
+"""
+
+
+@pytest.mark.usefixtures("lab")
+def test_in_a_network_the_resolver_of_the_network_is_asked(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setattr("lab.settings.RESOLVER_ADDRESS", f"127.0.0.1:{port}")
+    known = Answer((Record("cache.example", "A", 5, "10.0.5.7"),), True)
+    monkeypatch.setattr(names, "lookup", lambda name, _kind: known if name == "cache.example." else Answer((), False))
+    resolver = dns.Resolver("127.0.0.1", port)
+    resolver.start()
+    try:
+        make(client, Code={"ZipFile": archive(LOOKUP)})
+        assert invoke(client, name="cache.example")[0]["found"] == "ENOTFOUND"
+        vpc = client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnet = client("ec2").create_subnet(VpcId=vpc, CidrBlock="10.0.3.0/24")["Subnet"]["SubnetId"]
+        inside = {"SubnetIds": [subnet], "SecurityGroupIds": []}
+        client("lambda").update_function_configuration(FunctionName="trial", VpcConfig=inside)
+        assert invoke(client, name="cache.example")[0]["found"] == "10.0.5.7"
+        every = invoke(client, name="cache.example", options={"all": True})[0]["found"]
+        assert every == [{"address": "10.0.5.7", "family": 4}]
+        assert invoke(client, name="other.example")[0]["found"] == "ENOTFOUND"
+        assert invoke(client, name="127.0.0.1")[0]["found"] == "127.0.0.1"
+    finally:
+        resolver.close()

@@ -210,3 +210,26 @@ def test_functions_of_another_layer_are_left(run_module: Run, source: Path, emai
     run_module(lambda_functions, functions=[{**email, "name": "api", "queue_arn": ""}], **others)
     run_module(lambda_functions, functions=[], **workers)
     assert [each["FunctionName"] for each in aws("lambda").list_functions()["Functions"]] == ["cars-prod-api"]
+
+
+def test_goes_into_a_network_and_out_again(functions: Run, email: dict[str, Any]) -> None:
+    ec2 = aws("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnets = [ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24")["Subnet"]["SubnetId"] for number in (3, 4)]
+    group = ec2.create_security_group(VpcId=vpc, GroupName="cars-prod-backend", Description="Backend")["GroupId"]
+
+    def network() -> list[str]:
+        found = aws("lambda").get_function_configuration(FunctionName="cars-prod-email").get("VpcConfig") or {}
+        return sorted(found.get("SubnetIds", []) + found.get("SecurityGroupIds", []))
+
+    functions(email)
+    assert network() == []
+    inside = {**email, "subnet_ids": subnets, "security_group_ids": [group]}
+    planned = functions(inside, check=True)
+    moved = functions(inside)
+    assert planned["changed"] and moved["changed"] and network() == sorted([*subnets, group])
+    assert moved["configurations"]["cars-prod-email"]["VpcConfig"]["SubnetIds"] == sorted(subnets)
+    # Their order is nobody's business.
+    assert not functions({**inside, "subnet_ids": subnets[::-1]})["changed"]
+    assert functions(email)["changed"] and network() == []
+    assert not functions(email)["changed"]

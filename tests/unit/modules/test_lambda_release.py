@@ -149,3 +149,18 @@ def test_a_plan_knows_no_function_yet(release: Run) -> None:
     planned = release(True, **put("1.0.0"))
     assert (planned["changed"], planned["after"]) == (True, {"1.0.0": 100})
     assert release(**put("1.0.0"))["failed"]
+
+
+def test_a_version_outside_of_the_network_is_another_one(release: Run) -> None:
+    given = put("1.0.0")
+    outside: dict[str, Any] = {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}}
+    release(**given, configuration=outside)
+    assert not release(**given, configuration=outside)["changed"]
+    ec2 = boto3.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnets = [ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24")["Subnet"]["SubnetId"] for n in (3, 4)]
+    inside = {"VpcConfig": {"SubnetIds": sorted(subnets), "SecurityGroupIds": []}}
+    reverse: Any = {"SubnetIds": sorted(subnets)[::-1], "SecurityGroupIds": []}
+    boto3.client("lambda").update_function_configuration(FunctionName=NAME, VpcConfig=reverse)
+    assert release(**given, configuration=inside)["version"] == "2"
+    assert not release(**given, configuration=inside)["changed"]
