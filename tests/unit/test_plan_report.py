@@ -103,7 +103,7 @@ def test_the_cost_after_is_that_of_what_is_wanted() -> None:
     empty: dict[str, Any] = {
         "compute": {"instances": []},
         "load_balancer": {"arn": ""},
-        "network": {"public_subnet_ids": [], "private_subnet_ids": [], "nat_gateway_ids": []},
+        "network": {"public_subnet_ids": [], "private_subnet_ids": [], "nat_gateway_ids": [], "interface_endpoints": 0},
         "database": {"identifier": "", "kept": [], "replica": {"identifier": ""}},
         "cache": {"identifier": ""},
         "firewall": {"rules": 0, "cloudfront_acl_arn": "", "load_balancer_acl_arn": ""},

@@ -7,6 +7,8 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
 
 from plugins.modules import resource_ownership
 
@@ -98,6 +100,9 @@ def test_lists_instances_addresses_and_images_by_tags(run_module: Run) -> None:
     ours, gone = run(TAGS), run(TAGS)
     run({**TAGS, "vahana:env": "test"})
     ec2.terminate_instances(InstanceIds=[gone])
+    # Other tests of this process may have made moto wait for the host.
+    state = ec2_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].get_instance(ours)._state
+    state.name, state.code = "running", 16
     image = ec2.create_image(
         InstanceId=ours, Name="cars", TagSpecifications=[{"ResourceType": "image", "Tags": boto_tags(TAGS)}]
     )["ImageId"]
