@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lab import podman, process
+from lab import podman, process, settings
 from tests.lab.conftest import run
 
 pytestmark = pytest.mark.lab
@@ -263,8 +263,7 @@ def test_killed_host_is_impaired_and_its_group_replaces_it(network: Network) -> 
 def test_killed_lab_comes_back_with_its_account_and_hosts(network: Network, host: str) -> None:
     network.aws("ssm").put_parameter(Name="/hosts-test/kept", Value="yes", Type="String", Overwrite=True)
     before = container(host)
-    # The state is saved a second after the last change.
-    time.sleep(3)
+    wait("the state saved", lambda: b"/hosts-test/kept" in (settings.home() / "state.pickle").read_bytes())
     pid = process.running()
     assert pid
     os.kill(pid, signal.SIGKILL)

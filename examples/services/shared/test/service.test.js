@@ -85,6 +85,7 @@ test('a database that takes no writes is served from, and worked on when it is p
 
   began.length = 0;
   const promoted = await start({ ...service, create }, env);
+  await promoted.database.query('SELECT 1');
   await setReadOnly(url, false);
   await assert.rejects(promoted.database.query('CREATE TABLE more ()'), { name: 'DatabaseUnavailableError' });
   // What is connected has what was so when it began; a replica that is promoted tells at once.
