@@ -32,6 +32,7 @@ from plugins.module_utils.alias_shares import shares
 from plugins.module_utils.aws_session import aws_session
 from plugins.module_utils.convergence import Document, Record, documents, lasts, read_record
 from plugins.module_utils.details import DETAILS
+from plugins.module_utils.listener_rules import shares_of
 from plugins.module_utils.maintenance import NOT_ON, PRIORITIES, from_parameter, from_rule
 from plugins.module_utils.ownership import foreign as foreign_message
 from plugins.module_utils.ownership import owned_by
@@ -585,16 +586,6 @@ def _without_weights(action: Mapping[str, Any]) -> dict[str, Any]:
         return dict(action)
     named = [{"TargetGroupArn": group["TargetGroupArn"]} for group in groups]
     return {**action, "ForwardConfig": {**action["ForwardConfig"], "TargetGroups": named}}
-
-
-def _groups_of(rule: Mapping[str, Any]) -> set[str]:
-    """Return the ARNs of the target groups that a rule leads to."""
-    return {
-        group["TargetGroupArn"]
-        for action in rule["Actions"]
-        if action["Type"] == "forward"
-        for group in action.get("ForwardConfig", {}).get("TargetGroups") or [action]
-    }
 
 
 def _path_groups(aws: Aws) -> Iterator[Resource]:
@@ -1488,7 +1479,7 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
             name: rule["RuleArn"]
             for name, group in sorted(groups.items())
             for rule in balancer.get("PathRules", [])
-            if {group.arn, alternates.get(name)} & _groups_of(rule)
+            if {group.arn, alternates.get(name)} & shares_of(rule).keys()
         },
         targets=targets.get("Targets", {}),
     )

@@ -8,6 +8,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible.module_utils.listener_rules import paths_of, shares_of
 from ansible.module_utils.maintenance import HEALTH, MAINTENANCE_TAG, PAGE, PRIORITIES, SINCE_TAG, body
 from ansible.module_utils.ownership import owned_by
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
@@ -95,17 +96,8 @@ def forwarding(actions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def serving_group(action: Mapping[str, Any]) -> str:
     """Return the target group that an action leads to, of several the one that gets the most."""
-    groups = action.get("ForwardConfig", {}).get("TargetGroups") or [action]
-    return str(max(groups, key=lambda group: group.get("Weight", 1))["TargetGroupArn"])
-
-
-def paths_of(rule: Mapping[str, Any]) -> list[str]:
-    """Return the path patterns of a rule of DescribeRules."""
-    return [
-        value
-        for condition in rule["Conditions"]
-        for value in condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values", [])
-    ]
+    shares = shares_of({"Actions": [action]})
+    return str(max(shares, key=lambda arn: shares[arn]))
 
 
 def way_to(path: str, rules: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

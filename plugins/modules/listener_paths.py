@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible.module_utils.listener_rules import paths_of, shares_of
 from ansible.module_utils.maintenance import PRIORITIES
 from ansible.module_utils.planning import is_planned
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
@@ -77,28 +78,6 @@ ALL = 100
 Rule = dict[str, Any]
 
 
-def shares_of(rule: Mapping[str, Any]) -> dict[str, int]:
-    """Return the weights of the target groups that a rule leads to, by ARN.
-
-    Answers name the only group of an action beside its configuration or without one (API_Action).
-    """
-    found: dict[str, int] = {}
-    for action in rule["Actions"]:
-        if action["Type"] == "forward":
-            groups = action.get("ForwardConfig", {}).get("TargetGroups") or [action]
-            found |= {group["TargetGroupArn"]: int(group.get("Weight", 1)) for group in groups}
-    return found
-
-
-def paths_of(rule: Mapping[str, Any]) -> list[str]:
-    """Return the path patterns of a rule."""
-    return sorted(
-        value
-        for condition in rule["Conditions"]
-        for value in condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values", [])
-    )
-
-
 def actions_for(pair: list[str], serving: str) -> list[dict[str, Any]]:
     """Return the action that leads all requests to one of a pair."""
     groups = [{"TargetGroupArn": arn, "Weight": ALL if arn == serving else 0} for arn in pair]
@@ -164,7 +143,10 @@ class Paths:
         kept = [rule["RuleArn"] for _each, rule in wanted.values() if rule]
         for rule in existing:
             if rule["RuleArn"] not in kept:
-                self.before[f"rule {rule['Priority']}"] = {"paths": paths_of(rule), "groups": sorted(shares_of(rule))}
+                self.before[f"rule {rule['Priority']}"] = {
+                    "paths": sorted(paths_of(rule)),
+                    "groups": sorted(shares_of(rule)),
+                }
                 if self.writing:
                     self.client.delete_rule(RuleArn=rule["RuleArn"])
         self.bring_priorities([(each, rule) for each, rule in wanted.values() if rule])
@@ -190,8 +172,8 @@ class Paths:
         changes: dict[str, Any] = {}
         before, after = self.before.setdefault(wanted["name"], {}), self.after.setdefault(wanted["name"], {})
         pair = wanted["target_group_arns"]
-        if paths_of(rule) != sorted(wanted["paths"]):
-            before["paths"], after["paths"] = paths_of(rule), sorted(wanted["paths"])
+        if sorted(paths_of(rule)) != sorted(wanted["paths"]):
+            before["paths"], after["paths"] = sorted(paths_of(rule)), sorted(wanted["paths"])
             changes["Conditions"] = conditions_for(wanted["paths"])
         if set(shares_of(rule)) != set(pair):
             serving = serving_group(pair, [rule, *everywhere])
