@@ -25,6 +25,8 @@ NO_INPUTS = frozenset(
         "database_source_arn",
         # The bucket of the releases is in it.
         "backend_boot_config",
+        # What it leads to is in the layers.
+        "api_cache",
         "settled",
         "full",
         "confirm",

@@ -393,6 +393,12 @@ def point_elsewhere(account: Account) -> None:
     account.client("ssm").put_parameter(Name=f"{PARAMETERS}/api/table", Value="elsewhere", Overwrite=True)
 
 
+def leave_network(account: Account) -> None:
+    """Take the function that answers out of its network, where the cache is."""
+    outside: dict[str, list[str]] = {"SubnetIds": [], "SecurityGroupIds": []}
+    account.client("lambda").update_function_configuration(FunctionName=f"{NAME}-api", VpcConfig=outside)
+
+
 def stop_schedule(account: Account) -> None:
     """Let nobody ask the sweep."""
     account.client("events").disable_rule(Name=f"{NAME}-sweep")
@@ -516,6 +522,7 @@ DRIFTS: dict[str, list[Drift]] = {
         answer_everything,
         throttle_api,
         edit_api_function,
+        leave_network,
         forbid_api,
         point_elsewhere,
         stop_schedule,
@@ -568,6 +575,7 @@ EDITED: dict[str, dict[str, Any]] = {
         "api_sweep_schedule": "rate(5 minutes)",
         "api_environment": {"CARS_PER_PAGE": "10"},
         "table_point_in_time_recovery": False,
+        "cache_replicas": 1,
         "queue_names": ["email", "notifications"],
     },
     "microservices": {

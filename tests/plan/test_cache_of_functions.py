@@ -1,4 +1,4 @@
-"""The cache of tier serverless, from nothing to nothing, added to what is there, and in two regions."""
+"""The cache of tier serverless, from nothing to nothing, left out, added to what is there, and in two regions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.plan.test_two_regions import ABROAD, GIVEN, THERE
 
 pytestmark = pytest.mark.long
 
-CACHE = ("-e", "api_cache=true")
+WITHOUT = ("-e", "api_cache=false")
 
 
 @pytest.fixture
 def cached(account: Account) -> Account:
-    """The tier with its cache, made once."""
-    account.finish("serverless", *CACHE, name="cached")
+    """The tier as it is unless told otherwise, made once."""
+    account.finish("serverless")
     return account
 
 
@@ -41,11 +41,11 @@ def groups(account: Account, region: str = "us-east-1") -> dict[str, dict[str, A
 def test_from_nothing(account: Account) -> None:
     """The function that answers is in private subnets, and the cache lets in nobody else."""
     account.load("empty")
-    planned = prove(account, "serverless", *CACHE)
-    account.save("cached")
+    planned = prove(account, "serverless")
+    account.save("serverless")
     assert {role for role, _task, _item in planned.changed} >= {"identity", "network", "cache", "api"}
-    assert plan(account, "serverless", *CACHE).changed == set()
-    again = account.play("serverless", *CACHE, "-e", "full=true")
+    assert plan(account, "serverless").changed == set()
+    again = account.play("serverless", "-e", "full=true")
     assert (again.code, again.changed) == (0, set()), again.output[-3000:]
     made = groups(account)
     inside = network_of(account, f"{NAME}-api")
@@ -69,23 +69,21 @@ def test_from_nothing(account: Account) -> None:
     assert json.loads(secret)["password"] not in json.dumps(variables)
 
 
-def test_a_drift_of_the_network_is_found(cached: Account) -> None:
-    """Somebody takes the function out of it."""
-    outside: dict[str, list[str]] = {"SubnetIds": [], "SecurityGroupIds": []}
-    cached.client("lambda").update_function_configuration(FunctionName=f"{NAME}-api", VpcConfig=outside)
-    planned = prove(cached, "serverless", *CACHE)
-    assert {role for role, _task, _item in planned.changed} == {"api"}
-    assert network_of(cached, f"{NAME}-api")["SubnetIds"]
-
-
 def test_an_environment_without_one_gets_one(account: Account) -> None:
-    """In place; later runs need not name it, and none leaves it behind."""
-    account.finish("serverless")
-    prove(account, "serverless", *CACHE)
+    """In place, when it is told; later runs need not say what there is, and none leaves a cache behind."""
+    account.load("empty")
+    planned = prove(account, "serverless", *WITHOUT)
+    assert {role for role, _task, _item in planned.changed}.isdisjoint({"identity", "network", "cache"})
+    assert not network_of(account, f"{NAME}-api").get("SubnetIds")
     assert plan(account, "serverless").changed == set()
-    refused = account.play("serverless", "-e", "api_cache=false")
+    again = account.play("serverless")
+    assert (again.code, again.changed) == (0, set()), again.output[-3000:]
+    prove(account, "serverless", "-e", "api_cache=true")
+    assert network_of(account, f"{NAME}-api")["SubnetIds"]
+    assert plan(account, "serverless").changed == set()
+    refused = account.play("serverless", *WITHOUT)
     assert (refused.code, refused.writes) == (2, []), refused.output[-3000:]
-    assert "has a cache, and api_cache is off" in refused.output
+    assert "has a cache, or the network for one, and api_cache is off" in refused.output
 
 
 def test_a_restore_of_the_table_leaves_the_function_its_cache(cached: Account) -> None:
@@ -109,16 +107,19 @@ def test_all_of_it_goes(cached: Account) -> None:
 
 
 def test_the_way_of_a_run_that_was_killed(account: Account) -> None:
-    """Ended while it made the network."""
+    """Ended while it made the network, which is not left behind either."""
     account.load("empty")
-    account.play("serverless", *CACHE, stop_after=25)
-    compare(account, "serverless", *CACHE)
+    account.play("serverless", stop_after=25)
+    assert [vpc for vpc in account.client("ec2").describe_vpcs()["Vpcs"] if not vpc["IsDefault"]]
+    refused = account.play("serverless", *WITHOUT)
+    assert (refused.code, refused.writes) == (2, []), refused.output[-3000:]
+    compare(account, "serverless")
 
 
 def test_each_region_has_its_own(account: Account) -> None:
     """Both functions keep what they have found beside them."""
     account.load("empty")
-    prove(account, "serverless", *GIVEN, *CACHE)
+    prove(account, "serverless", *GIVEN)
     for region, name in (("us-east-1", NAME), (ABROAD, THERE)):
         [found] = account.client("elasticache", region).describe_replication_groups()["ReplicationGroups"]
         assert found["ReplicationGroupId"] == name

@@ -186,8 +186,8 @@ def test_a_few_edited_variables(account: Account, finished: Callable[[str], None
     + [("basic", n) for n in range(2, 50, 4)]
     # Storage, identity, network, load balancer and firewall, functions, compute.
     + [("full", n) for n in range(4, 75, 14)]
-    # Storage, functions, API, edge, monitoring.
-    + [("serverless", n) for n in range(4, 52, 10)]
+    # Storage, network, cache, functions, API, edge, monitoring.
+    + [("serverless", n) for n in range(4, 76, 14)]
     # Storage, network, load balancer, containers twice, monitoring.
     + [("microservices", n) for n in range(4, 100, 18)],
 )

@@ -19,6 +19,31 @@ locals {
   }
 }
 
+# What the function that answers may do in its network. Lambda itself needs the first; the function's own code may not.
+locals {
+  network_actions = [
+    "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
+  ]
+  network_statements = [
+    { Sid = "BeInTheNetwork", Effect = "Allow", Action = local.network_actions, Resource = "*" },
+    {
+      Sid       = "LeaveTheNetworkAlone"
+      Effect    = "Deny"
+      Action    = local.network_actions
+      Resource  = "*"
+      Condition = { ArnEquals = { "lambda:SourceFunctionArn" = "${local.function_arn}-api" } }
+    },
+    { Sid = "FindTheCache", Effect = "Allow", Action = "ssm:GetParameter", Resource = aws_ssm_parameter.cache.arn },
+    {
+      Sid      = "OpenTheCache"
+      Effect   = "Allow"
+      Action   = "secretsmanager:GetSecretValue"
+      Resource = aws_secretsmanager_secret.cache.arn
+    },
+  ]
+}
+
 # What the functions are told
 
 resource "aws_ssm_parameter" "table" {
@@ -71,7 +96,7 @@ resource "aws_iam_role_policy" "api" {
   role     = aws_iam_role.api[each.key].id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid      = "ReadWhatItIsTold"
         Effect   = "Allow"
@@ -102,7 +127,7 @@ resource "aws_iam_role_policy" "api" {
         Action   = "sqs:SendMessage"
         Resource = sort(module.workers.arns)
       },
-    ]
+    ], [for statement in local.network_statements : statement if each.key == "api"])
   })
 }
 
@@ -122,7 +147,17 @@ resource "aws_lambda_function" "api" {
   timeout       = each.value.timeout
   memory_size   = each.value.memory
   environment {
-    variables = { PARAMETERS_PATH = local.api_prefix }
+    variables = merge(
+      { PARAMETERS_PATH = local.api_prefix },
+      each.key == "api" ? { CACHE_PARAMETER = aws_ssm_parameter.cache.name } : {},
+    )
+  }
+  dynamic "vpc_config" {
+    for_each = each.key == "api" ? [1] : []
+    content {
+      subnet_ids         = [for subnet in aws_subnet.private : subnet.id]
+      security_group_ids = [aws_security_group.this["backend"].id]
+    }
   }
   logging_config {
     log_format = "JSON"

@@ -81,5 +81,5 @@ module "audit" {
   common   = local.common
   bucket   = module.storage.names.audit
   tls_only = module.storage.tls_only.audit
-  budget   = "50.00"
+  budget   = "75.00"
 }

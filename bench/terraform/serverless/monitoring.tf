@@ -2,10 +2,11 @@ module "alarms" {
   source = "../modules/alarms"
   common = local.common
   alarms = {
-    "AWS/ApiGateway" = local.api_alarms
-    "AWS/Lambda"     = local.function_alarms
-    "AWS/DynamoDB"   = local.table_alarms
-    "AWS/SQS"        = module.workers.alarms
+    "AWS/ApiGateway"  = local.api_alarms
+    "AWS/Lambda"      = local.function_alarms
+    "AWS/DynamoDB"    = local.table_alarms
+    "AWS/ElastiCache" = local.cache_alarms
+    "AWS/SQS"         = module.workers.alarms
   }
 }
 
@@ -67,4 +68,21 @@ locals {
       threshold  = 1
       missing    = "notBreaching"
   }) }
+  cache_alarms = {
+    cache-memory-001 = {
+      description = "The cache is nearly full and will drop what is used. Raise its node type."
+      metric      = "DatabaseMemoryUsagePercentage"
+      dimensions  = { CacheClusterId = one(aws_elasticache_replication_group.this.member_clusters) }
+      threshold   = 80
+    }
+    cache-evictions-001 = {
+      description = "The cache drops what has not expired, for want of memory. Raise its node type."
+      metric      = "Evictions"
+      dimensions  = { CacheClusterId = one(aws_elasticache_replication_group.this.member_clusters) }
+      statistic   = "Sum"
+      threshold   = 1000
+      period      = 300
+      periods     = 1
+    }
+  }
 }
