@@ -19,21 +19,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.aws_wait import elapsed
 from plugins.module_utils.replacement import ACTIVE, desired_version, why, words
 
 DEPLOYING = ("Pending", "InProgress", "Baking")
-SECONDS_A_MINUTE = 60
 #: What the host's own log lines look like on its console, and what colours them.
 OUR_LINES = re.compile(r"\b(backend-boot|backend)\[\d+\]: (?P<text>.*)")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 display = Display()
-
-
-def elapsed(seconds: float) -> str:
-    """Return a duration in seconds as people say it, for example ``4 min 05 s``."""
-    minutes, rest = divmod(int(seconds), SECONDS_A_MINUTE)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def last_lines(console: str, number: int) -> list[str]:

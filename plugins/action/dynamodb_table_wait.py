@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
-from ansible.utils.display import Display
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from plugins.module_utils.aws_action import AwsAction
+from plugins.module_utils.aws_wait import AwsWait, Progress, waits
 
 DOCUMENTATION = r"""
 module: dynamodb_table_wait
@@ -45,36 +45,27 @@ waited_seconds:
   type: int
 """
 
-display = Display()
 
-
-class ActionModule(AwsAction):
+class ActionModule(AwsWait):
     """Wait for the table."""
 
     takes: ClassVar[dict[str, Any]] = {
         "name": {"type": "str", "required": True},
-        "timeout": {"type": "int", "default": 5400},
-        "poll_seconds": {"type": "float", "default": 2},
-        "report_seconds": {"type": "float", "default": 30},
+        **waits(timeout=5400, poll=2, report=30),
     }
     failure = "the table cannot be waited for"
+    goes_on = "it goes on by itself"
 
-    def ask(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Poll until the table is active."""
-        if self._task.check_mode:
-            return {"waited_seconds": 0}
-        client, name = boto3.client("dynamodb"), arguments["name"]
-        began = reported = time.monotonic()
-        while True:
-            table = client.describe_table(TableName=name)["Table"]
-            indexes = [each["IndexStatus"] for each in table.get("GlobalSecondaryIndexes", [])]
-            status, now = table["TableStatus"], time.monotonic()
-            if {status, *indexes} == {"ACTIVE"}:
-                return {"waited_seconds": int(now - began)}
-            if now - began >= arguments["timeout"]:
-                msg = f"The table {name} is still {status} after {now - began:.0f} s; it goes on by itself"
-                return {"failed": True, "msg": msg}
-            if now - reported >= arguments["report_seconds"]:
-                display.display(f"table {name}: {status} ({now - began:.0f} s; usually 5 to 20 min)")
-                reported = now
-            time.sleep(arguments["poll_seconds"])
+    def looks(self, arguments: dict[str, Any]) -> Callable[[], Progress]:
+        """Look at the table."""
+        return partial(_look, boto3.client("dynamodb"), arguments["name"])
+
+
+def _look(client: Any, name: str) -> Progress:
+    table = client.describe_table(TableName=name)["Table"]
+    indexes = [each["IndexStatus"] for each in table.get("GlobalSecondaryIndexes", [])]
+    return Progress(
+        done={table["TableStatus"], *indexes} == {"ACTIVE"},
+        text=f"table {name}: {table['TableStatus']}",
+        detail="usually 5 to 20 min",
+    )

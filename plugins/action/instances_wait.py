@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from botocore.exceptions import BotoCoreError, ClientError
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from plugins.module_utils.capacity import Progress, progress
+from plugins.module_utils.aws_wait import AwsWait, Progress, waits
+from plugins.module_utils.capacity import progress
 
 DOCUMENTATION = r"""
 module: instances_wait
@@ -61,52 +62,39 @@ waited_seconds:
 """
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
-    """Run on the controller, whatever the host of the play."""
+class ActionModule(AwsWait):
+    """Wait for the instances."""
 
-    _requires_connection = False
+    takes: ClassVar[dict[str, Any]] = {
+        "region": {"type": "str", "required": True},
+        "group": {"type": "str", "required": True},
+        "target_group_arn": {"type": "str", "default": ""},
+        **waits(timeout=None, poll=2, report=30),
+    }
+    failure = "the group's instances cannot be waited for"
+    goes_on = (
+        "see why: aws autoscaling describe-scaling-activities --auto-scaling-group-name with this name, and on a new "
+        "instance journalctl -u backend-boot -u backend"
+    )
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Wait, or fail with one line."""
-        super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec(
-            argument_spec={
-                "region": {"type": "str", "required": True},
-                "group": {"type": "str", "required": True},
-                "target_group_arn": {"type": "str", "default": ""},
-                "timeout": {"type": "int", "required": True},
-                "poll_seconds": {"type": "float", "default": 2},
-                "report_seconds": {"type": "float", "default": 30},
-            }
-        )
-        # Ansible's own text types would reach botocore's serialisers.
-        region, group, targets = (str(arguments[name]) for name in ("region", "group", "target_group_arn"))
+    def looks(self, arguments: dict[str, Any]) -> Callable[[], Progress]:
+        """Look at the group."""
+        region, group, targets = (arguments[name] for name in ("region", "group", "target_group_arn"))
         autoscaling = boto3.client("autoscaling", region_name=region)
         elb = boto3.client("elbv2", region_name=region)
-        began = time.monotonic()
-        said, said_at = "", began
-        while True:
-            try:
-                found = _look(autoscaling, elb, group, targets)
-            except (BotoCoreError, ClientError) as error:
-                # One answer that failed is asked for again.
-                found = Progress(False, f"AWS does not answer: {' '.join(str(error).split())}")
-            now = time.monotonic()
-            if found.done:
-                return {"changed": False, "text": found.text, "waited_seconds": round(now - began)}
-            if found.obstacle or now - began >= arguments["timeout"]:
-                why = found.obstacle or (
-                    f"not done after {now - began:.0f} s. Why: aws autoscaling describe-scaling-activities "
-                    f"--auto-scaling-group-name {group}, and on a new instance: journalctl -u backend-boot -u backend"
-                )
-                return {"changed": False, "failed": True, "msg": f"{group}: {found.text}; {why}"}
-            if found.text != said or now - said_at >= arguments["report_seconds"]:
-                said, said_at = found.text, now
-                Display().display(f"waiting: {group}: {said} ({now - began:.0f} s)")
-            time.sleep(arguments["poll_seconds"])
+        return partial(_look, autoscaling, elb, group, targets)
 
 
 def _look(autoscaling: Any, elb: Any, name: str, targets: str) -> Progress:
+    try:
+        found = _progress(autoscaling, elb, name, targets)
+    except (BotoCoreError, ClientError) as error:
+        # One answer that failed is asked for again.
+        found = Progress(False, f"AWS does not answer: {' '.join(str(error).split())}")
+    return replace(found, text=f"{name}: {found.text}", results={"text": found.text})
+
+
+def _progress(autoscaling: Any, elb: Any, name: str, targets: str) -> Progress:
     groups = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     if not groups:
         return Progress(False, "there is no such group", "site.yml makes it")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
 
 import boto3
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from botocore.exceptions import BotoCoreError, ClientError
+
+# Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from plugins.module_utils.aws_wait import AwsWait, Progress, waits
 
 DOCUMENTATION = r"""
 module: rds_snapshot_wait
@@ -42,52 +45,28 @@ waited_seconds:
   type: int
 """
 
-display = Display()
+
+class ActionModule(AwsWait):
+    """Wait for the snapshot."""
+
+    takes: ClassVar[dict[str, Any]] = {
+        "db_snapshot_identifier": {"type": "str", "required": True},
+        **waits(timeout=3600, poll=2, report=30),
+    }
+    failure = "the snapshot cannot be waited for"
+    goes_on = "it goes on by itself"
+
+    def looks(self, arguments: dict[str, Any]) -> Callable[[], Progress]:
+        """Look at the snapshot."""
+        return partial(_look, boto3.client("rds"), arguments["db_snapshot_identifier"])
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types, so its base class is Any
-    """Run on the controller, whatever the host of the play."""
-
-    _requires_connection = False
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Poll until the snapshot is available, or fail with one line."""
-        super().run(tmp, task_vars)
-        _validation, args = self.validate_argument_spec(
-            argument_spec={
-                "db_snapshot_identifier": {"type": "str", "required": True},
-                "timeout": {"type": "int", "default": 3600},
-                "poll_seconds": {"type": "float", "default": 2},
-                "report_seconds": {"type": "float", "default": 30},
-            }
-        )
-        if self._task.check_mode:
-            return {"changed": False, "waited_seconds": 0}
-        name = str(args["db_snapshot_identifier"])
-        try:
-            return self._wait(boto3.client("rds"), name, args)
-        except (BotoCoreError, ClientError) as error:
-            raise AnsibleActionFail(f"Waiting for the snapshot {name} failed: {error}") from None
-
-    @staticmethod
-    def _wait(client: Any, name: str, args: dict[str, Any]) -> dict[str, Any]:
-        began = reported = time.monotonic()
-        while True:
-            snapshot = client.describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"][0]
-            status, now = snapshot["Status"], time.monotonic()
-            if status == "available":
-                return {"changed": False, "waited_seconds": int(now - began)}
-            if status == "failed":
-                raise AnsibleActionFail(
-                    f"The snapshot {name} failed: see why with aws rds describe-events --duration 60"
-                )
-            if now - began >= args["timeout"]:
-                raise AnsibleActionFail(
-                    f"The snapshot {name} is still {status} after {now - began:.0f} s; it goes on by itself"
-                )
-            if now - reported >= args["report_seconds"]:
-                display.display(
-                    f"snapshot {name}: {status}, {snapshot.get('PercentProgress', 0)} % ({now - began:.0f} s)"
-                )
-                reported = now
-            time.sleep(args["poll_seconds"])
+def _look(client: Any, name: str) -> Progress:
+    snapshot = client.describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"][0]
+    status = snapshot["Status"]
+    return Progress(
+        done=status == "available",
+        text=f"snapshot {name}: {status}",
+        obstacle="see why with `aws rds describe-events --duration 60`" if status == "failed" else "",
+        detail=f"{snapshot.get('PercentProgress', 0)} %",
+    )

@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a group is on its way to its desired capacity.
-
-    :param done: as many instances as wanted are in service and healthy, and no other is left.
-    :param text: the same for a person.
-    :param obstacle: why it cannot come there by itself; empty when nothing is known to be in the way.
-    """
-
-    done: bool
-    text: str
-    obstacle: str = ""
+from plugins.module_utils.aws_wait import Progress
 
 
 def progress(group: Mapping[str, Any], health: Sequence[str] | None) -> Progress:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from plugins.action import dynamodb_table_wait as waiting
+from plugins.module_utils import aws_wait
 
 Wait = Callable[..., dict[str, Any]]
 
@@ -20,7 +21,7 @@ def table(status: str, *indexes: str) -> dict[str, Any]:
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
-    monkeypatch.setattr(waiting.display, "display", lines.append)
+    monkeypatch.setattr(aws_wait.display, "display", lines.append)
     return lines
 
 
@@ -53,6 +54,6 @@ def test_it_waits_for_the_indexes_too(wait: Wait, said: list[str]) -> None:
 
 def test_it_does_not_wait_for_ever_nor_in_a_plan(wait: Wait, said: list[str]) -> None:
     late = wait(table("CREATING"), timeout=0)
-    assert late == {"failed": True, "msg": "The table cars is still CREATING after 0 s; it goes on by itself"}
+    assert late == {"failed": True, "msg": "table cars: CREATING, not done after 0 s; it goes on by itself"}
     assert wait(table("CREATING"), check=True) == {"waited_seconds": 0}
     assert said == []

@@ -8,11 +8,11 @@ from typing import Any
 
 import boto3
 import pytest
-from ansible.errors import AnsibleActionFail
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.rds.models import rds_backends
 
 from plugins.action import rds_instance_wait
+from plugins.module_utils import aws_wait
 
 NAME = "vahanhelp-prod"
 
@@ -47,14 +47,14 @@ def set_status(status: str) -> None:
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
-    monkeypatch.setattr(rds_instance_wait, "display", SimpleNamespace(display=lines.append))
+    monkeypatch.setattr(aws_wait.display, "display", lines.append)
     return lines
 
 
 @pytest.fixture
 def wait(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> Callable[..., dict[str, Any]]:
     def run(statuses: list[str], check: bool = False, **arguments: Any) -> dict[str, Any]:
-        monkeypatch.setattr(rds_instance_wait, "time", Clock(statuses))
+        monkeypatch.setattr(aws_wait, "time", Clock(statuses))
         task = SimpleNamespace(
             args={"db_instance_identifier": NAME, **arguments},
             check_mode=check,
@@ -111,20 +111,25 @@ def test_gone_is_what_never_was(wait: Callable[..., dict[str, Any]]) -> None:
 @pytest.mark.parametrize("status", ["failed", "incompatible-network", "stopped"])
 def test_gives_up_on_a_status_that_stays(wait: Callable[..., dict[str, Any]], status: str) -> None:
     set_status("creating")
-    with pytest.raises(AnsibleActionFail, match=f"is {status} and .* aws rds describe-events"):
-        wait([status])
+    given_up = wait([status])
+    assert given_up["failed"] and f"database {NAME}: {status}; " in given_up["msg"]
+    assert f"aws rds describe-events --source-type db-instance --source-identifier {NAME}" in given_up["msg"]
 
 
 @pytest.mark.usefixtures("database")
 def test_gives_up_in_the_end(wait: Callable[..., dict[str, Any]]) -> None:
     set_status("creating")
-    with pytest.raises(AnsibleActionFail, match=r"still creating after 10 min 00 s\. Run the same command again"):
-        wait([], timeout=600)
+    given_up = wait([], timeout=600)
+    assert given_up["failed"]
+    assert (
+        given_up["msg"]
+        == f"database {NAME}: creating, not done after 10 min 00 s; run the same command again to go on waiting"
+    )
 
 
 def test_there_must_be_something_to_wait_for(wait: Callable[..., dict[str, Any]]) -> None:
-    with pytest.raises(AnsibleActionFail, match="no database instance"):
-        wait([])
+    missing = wait([])
+    assert missing["failed"] and missing["msg"] == f"database {NAME}: absent; create it: ansible-playbook site.yml"
 
 
 def test_check_mode_waits_for_nothing(wait: Callable[..., dict[str, Any]]) -> None:
