@@ -178,8 +178,12 @@ def _of_repositories(request: Request) -> list[str]:
 
 
 def _of_services(request: Request) -> list[str]:
-    # UpdateService names one, DescribeServices several, by name or ARN; every other action counts as one for all.
+    # UpdateService names one, DescribeServices several, by name or ARN; what names nothing counts for all.
     given = request.parameters
+    if arn := given.get("resourceArn") or given.get("serviceDeploymentArn"):
+        return [str(arn)]
+    if "taskDefinitions" in given:
+        return [request.arn(f"task-definition/{str(each).rpartition('/')[2]}") for each in given["taskDefinitions"]]
     names = [given["service"]] if "service" in given else given.get("services", [])
     cluster = str(given.get("cluster", "default")).rpartition("/")[2]
     return [request.arn(f"service/{cluster}/{str(name).rpartition('/')[2]}") for name in names] or ["*"]

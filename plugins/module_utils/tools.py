@@ -43,8 +43,8 @@ SSH = Tool(
 )
 NODE = Tool("node", ("--version",), (24,), "run `uv sync`, which brings Node.js 24, or install it from nodejs.org")
 NPM = Tool("npm", ("--version",), (10,), "run `uv sync`, which brings npm, or install it with Node.js")
-# Builds images without a daemon; --platform came with podman 2.2.
-PODMAN = Tool("podman", ("--version",), (4,), "install podman 4 or newer (apt-get install podman)")
+# Builds images without a daemon; --platform came with podman 2.2, and CodeBuild's Ubuntu has 3.4.
+PODMAN = Tool("podman", ("--version",), (3, 4), "install podman 3.4 or newer (apt-get install podman)")
 # `ec2-instance-connect open-tunnel` came with AWS CLI 2.12.
 AWS_CLI = Tool("aws", ("--version",), (2, 12), "install AWS CLI 2.12 or newer: SSH goes through its tunnel")
 

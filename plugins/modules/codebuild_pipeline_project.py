@@ -41,6 +41,10 @@ options:
     description: Size of the container.
     type: str
     default: BUILD_GENERAL1_SMALL
+  privileged:
+    description: Whether its commands may build and run containers.
+    type: bool
+    default: false
   variables:
     description: Environment variables. They can be read by whoever may read the project, so nothing secret.
     type: dict
@@ -116,6 +120,7 @@ class Project(NamedResource):  # type: ignore[misc]  # Ansible gives it its name
                 "type": "LINUX_CONTAINER",
                 "image": given["image"],
                 "computeType": given["compute_type"],
+                "privilegedMode": given["privileged"],
                 "environmentVariables": [
                     {"name": name, "value": str(value), "type": "PLAINTEXT"}
                     for name, value in sorted(given["variables"].items())
@@ -154,6 +159,7 @@ def main() -> None:
             "buildspec": {"type": "str"},
             "image": {"type": "str"},
             "compute_type": {"type": "str", "default": "BUILD_GENERAL1_SMALL"},
+            "privileged": {"type": "bool", "default": False},
             "variables": {"type": "dict", "default": {}},
             "log_group": {"type": "str"},
             "timeout_minutes": {"type": "int", "default": 60},

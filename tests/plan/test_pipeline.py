@@ -91,6 +91,21 @@ def refused_of_functions(account: Account) -> None:
         client(account, "dynamodb", "deploy").scan(TableName=NAME)
 
 
+def refused_of_services(account: Account) -> None:
+    """See what no stage may do with services and their images."""
+    for action in ("update_service", "delete_service"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            getattr(client(account, "ecs", "build"), action)(cluster=NAME, service="cars")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client(account, "ecs", "deploy").delete_service(cluster=NAME, service="cars")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client(account, "ecr", "deploy").put_image(repositoryName=f"{NAME}/cars", imageManifest="{}", imageTag="x")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client(account, "ecr", "build").put_image(repositoryName="other/cars", imageManifest="{}", imageTag="x")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client(account, "ecs", "deploy").delete_task_definitions(taskDefinitions=["other-cars:1"])
+
+
 def bucket(kind: str, name: str = NAME) -> str:
     """Return the name of a bucket of an environment."""
     return f"{name}-{kind}-{ACCOUNT_ID}"
@@ -224,3 +239,61 @@ def test_the_pipeline_to_the_aliases_of_two_regions(account: Account) -> None:
     serve_as_deployment(account, THERE)
     assert account.client("codepipeline", ABROAD).list_pipelines()["pipelines"] == []
     delete(account, "serverless")
+
+
+@pytest.mark.long
+def test_the_pipeline_to_services(account: Account) -> None:
+    """Of tier microservices, whole: its stages have the rights that a release takes, and no others."""
+    account.load("empty")
+    planned = prove(account, "microservices", *REPOSITORY)
+    assert {entry["task"] for entry in planned.entries if entry["role"] == "pipeline"} >= MADE
+    again = account.play("microservices", *REPOSITORY)
+    assert (again.changed, set(again.writes) - {"PutObject", "DeleteObject"}) == (set(), set())
+    projects = account.client("codebuild").batch_get_projects(
+        names=[f"{NAME}-pipeline-{stage}" for stage in ("build", "deploy")]
+    )["projects"]
+    assert [each["environment"]["privilegedMode"] for each in projects] == [True, True]
+
+    code, output = play_as(account, "build", "--check")
+    assert code == 0, output
+    ecs = account.client("ecs")
+    [before] = ecs.describe_services(cluster=NAME, services=["cars"])["services"]
+    # As after a push that changed no service: their tasks are replaced all the same.
+    code, output = play_as(account, "deploy", "-e", "services_renew=true", "-e", "probe=false")
+    assert code == 0, output
+    [after] = ecs.describe_services(cluster=NAME, services=["cars"])["services"]
+    assert after["deployments"][0]["id"] != before["deployments"][0]["id"]
+    described = ecs.describe_task_definition(taskDefinition=after["taskDefinition"])["taskDefinition"]
+    given = ("family", "containerDefinitions", "cpu", "memory", "networkMode", "requiresCompatibilities")
+    roles = {name: described[name] for name in ("taskRoleArn", "executionRoleArn")}
+    deploying = client(account, "ecs", "deploy")
+    made = deploying.register_task_definition(**{name: described[name] for name in given}, **roles)["taskDefinition"]
+    deploying.update_service(cluster=NAME, service="cars", taskDefinition=made["taskDefinitionArn"])
+    deploying.update_service(cluster=NAME, service="cars", taskDefinition=described["taskDefinitionArn"])
+    deploying.deregister_task_definition(taskDefinition=made["taskDefinitionArn"])
+    deploying.delete_task_definitions(taskDefinitions=[made["taskDefinitionArn"]])
+    building = client(account, "ecr", "build")
+    assert building.get_authorization_token()["authorizationData"]
+    building.initiate_layer_upload(repositoryName=f"{NAME}/cars")
+
+    refused(account)
+    refused_of_services(account)
+    write_as_deployment(account)
+    serve_as_deployment(account, NAME)
+    delete(account, "microservices")
+
+
+@pytest.mark.long
+def test_the_pipeline_to_services_of_two_regions(account: Account) -> None:
+    """The one of the first region brings images to both."""
+    account.load("empty")
+    made = account.play("microservices", *BOTH, *REPOSITORY)
+    assert made.code == 0, made.output
+    code, output = play_as(account, "deploy", "--check")
+    assert code == 0, output
+    client(account, "ecr", "deploy", ABROAD).initiate_layer_upload(repositoryName=f"{THERE}/cars")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client(account, "ecr", "build", ABROAD).put_image(repositoryName="other/cars", imageManifest="{}", imageTag="x")
+    approve_as_deployment(account, ABROAD, f"prod-{ABROAD}")
+    serve_as_deployment(account, THERE)
+    delete(account, "microservices")
