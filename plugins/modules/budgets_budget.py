@@ -27,10 +27,9 @@ options:
   account_id: {description: Number of the account whose cost it is., type: str, required: true}
   amount: {description: USD a month. Needed for I(state=present)., type: float}
   emails:
-    description: Who is told, ten at most. Without any nobody is.
+    description: Who is told, ten at most; nobody by an empty list. Without it those who are told still are.
     type: list
     elements: str
-    default: []
   tags:
     description: Tags. C(vahana:app) and C(vahana:env) decide whose the budget is.
     type: dict
@@ -98,10 +97,13 @@ class Budget:
             "tags": boto3_tag_list_to_ansible_dict(tags),
         }
 
-    def wanted(self) -> dict[str, Any]:
-        """Return the same as it should be."""
-        emails = sorted(self.params["emails"])
-        notifications = [{**each, "Emails": emails} for each in NOTIFICATIONS] if emails else []
+    def wanted(self, found: dict[str, Any] | None) -> dict[str, Any]:
+        """Return the same as it should be, where it is like `found`."""
+        if self.params["emails"] is None:
+            notifications = found["notifications"] if found else []
+        else:
+            emails = sorted(self.params["emails"])
+            notifications = [{**each, "Emails": emails} for each in NOTIFICATIONS] if emails else []
         return {
             "amount": self._amount(self.params["amount"]),
             "notifications": sorted(notifications, key=lambda each: str(each["NotificationType"])),
@@ -170,7 +172,7 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     found = budget.find()
     if found is not None and not owned_by(found["tags"], module.params["tags"]):
         module.fail_json(msg=foreign("budget", module.params["name"], module.params["tags"]))
-    wanted: dict[str, Any] = {} if absent else budget.wanted()
+    wanted: dict[str, Any] = {} if absent else budget.wanted(found)
     changed = (found or {}) != wanted
     if changed and not module.check_mode:
         if absent:
@@ -189,7 +191,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "account_id": {"type": "str", "required": True},
             "amount": {"type": "float"},
-            "emails": {"type": "list", "elements": "str", "default": []},
+            "emails": {"type": "list", "elements": "str"},
             "tags": {"type": "dict", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },

@@ -58,9 +58,12 @@ def test_made_once_changed_and_deleted(budget: Run) -> None:
     assert there() == ["400.50"]
     assert budget(amount=400.5, emails=["b@example.com"], tags={**TAGS, "Name": "x"})["changed"]
     assert told() == {"FORECASTED": ["b@example.com"], "ACTUAL": ["b@example.com"]}
-    assert budget(amount=400.5, tags=TAGS)["changed"]
+    # Who names nobody takes nobody away.
+    assert budget(amount=500)["changed"]
+    assert told() == {"FORECASTED": ["b@example.com"], "ACTUAL": ["b@example.com"]}
+    assert budget(amount=500, emails=[])["changed"]
     assert told() == {}
-    assert not budget(amount=400.5)["changed"]
+    assert not budget(amount=500)["changed"]
     assert budget(True, state="absent")["changed"]
     assert budget(state="absent")["changed"]
     assert not budget(state="absent")["changed"]
