@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.plan.conftest import Account
+from tests.plan.conftest import HERE, Account
 from tests.plan.drifts import ACCOUNT_ID, NAME
 from tests.plan.test_plan import prove
 from tests.plan.test_two_regions import ABROAD, THERE
@@ -242,7 +244,7 @@ def test_the_pipeline_to_the_aliases_of_two_regions(account: Account) -> None:
 
 
 @pytest.mark.long
-def test_the_pipeline_to_services(account: Account) -> None:
+def test_the_pipeline_to_services(account: Account, tmp_path: Path) -> None:
     """Of tier microservices, whole: its stages have the rights that a release takes, and no others."""
     account.load("empty")
     planned = prove(account, "microservices", *REPOSITORY)
@@ -254,27 +256,36 @@ def test_the_pipeline_to_services(account: Account) -> None:
     )["projects"]
     assert [each["environment"]["privilegedMode"] for each in projects] == [True, True]
 
-    code, output = play_as(account, "build", "--check")
+    # As after a push that changes one service.
+    sources, name = tmp_path / "services", tmp_path / "release.txt"
+    shutil.copytree(HERE / "services", sources)
+    (sources / "cars/main.js").write_text("// Cheaper cars.\n")
+    given = ("-e", f"containers_source={sources}", "-e", "build_tests=false", "-e", f"out={name}")
+    code, output = play_as(account, "build", *given)
     assert code == 0, output
-    ecs = account.client("ecs")
-    [before] = ecs.describe_services(cluster=NAME, services=["cars"])["services"]
-    # As after a push that changed no service: their tasks are replaced all the same.
-    code, output = play_as(account, "deploy", "-e", "services_renew=true", "-e", "probe=false")
-    assert code == 0, output
-    [after] = ecs.describe_services(cluster=NAME, services=["cars"])["services"]
-    assert after["deployments"][0]["id"] != before["deployments"][0]["id"]
-    described = ecs.describe_task_definition(taskDefinition=after["taskDefinition"])["taskDefinition"]
-    given = ("family", "containerDefinitions", "cpu", "memory", "networkMode", "requiresCompatibilities")
+    release = name.read_text()
+    ecs, services = account.client("ecs"), {"cluster": NAME, "services": ["auth", "cars"]}
+    before = ecs.describe_services(**services)["services"]
+    # Here no task runs, so nothing answers in the end.
+    waiting = ("-e", "probe=false", "-e", "verify_timeout=3")
+    code, output = play_as(account, "deploy", *given, "-e", f"release={release}", *waiting)
+    assert code != 0
+    assert "/api/auth/health does not answer with release" in output, output
+    after = ecs.describe_services(**services)["services"]
+    renewed = [old["taskDefinition"] != new["taskDefinition"] for old, new in zip(before, after, strict=True)]
+    assert renewed == [False, True]
+
+    # What else a deployment may come to.
+    [auth, _cars] = after
+    described = ecs.describe_task_definition(taskDefinition=auth["taskDefinition"])["taskDefinition"]
+    fields = ("family", "containerDefinitions", "cpu", "memory", "networkMode", "requiresCompatibilities")
     roles = {name: described[name] for name in ("taskRoleArn", "executionRoleArn")}
     deploying = client(account, "ecs", "deploy")
-    made = deploying.register_task_definition(**{name: described[name] for name in given}, **roles)["taskDefinition"]
-    deploying.update_service(cluster=NAME, service="cars", taskDefinition=made["taskDefinitionArn"])
-    deploying.update_service(cluster=NAME, service="cars", taskDefinition=described["taskDefinitionArn"])
+    made = deploying.register_task_definition(**{name: described[name] for name in fields}, **roles)["taskDefinition"]
+    deploying.update_service(cluster=NAME, service="auth", taskDefinition=made["taskDefinitionArn"])
+    deploying.update_service(cluster=NAME, service="auth", taskDefinition=described["taskDefinitionArn"])
     deploying.deregister_task_definition(taskDefinition=made["taskDefinitionArn"])
     deploying.delete_task_definitions(taskDefinitions=[made["taskDefinitionArn"]])
-    building = client(account, "ecr", "build")
-    assert building.get_authorization_token()["authorizationData"]
-    building.initiate_layer_upload(repositoryName=f"{NAME}/cars")
 
     refused(account)
     refused_of_services(account)
