@@ -275,6 +275,14 @@ def test_the_pipeline_to_services(account: Account, tmp_path: Path) -> None:
     renewed = [old["taskDefinition"] != new["taskDefinition"] for old, new in zip(before, after, strict=True)]
     assert renewed == [False, True]
 
+    # One service alone, which the history tells.
+    code, _output = play_as(account, "deploy", *given, "-e", "service=cars", *waiting)
+    assert code != 0
+    printed = account.play("microservices", "-e", "format=json", "-e", "limit=1", playbook="playbooks/history.yml")
+    told = json.loads(next(line for line in printed.output.splitlines() if line.startswith("{")))
+    assert told["from"].startswith("cars 1.0.0-")
+    assert (told["verb"], told["to"], told["result"]) == ("deploy", "cars as its sources are", "failed")
+
     # What else a deployment may come to.
     [auth, _cars] = after
     described = ecs.describe_task_definition(taskDefinition=auth["taskDefinition"])["taskDefinition"]
