@@ -43,6 +43,9 @@ REFERENCE = re.compile(
 PUSHING = ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage")
 PULLING = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 """https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html"""
+READING = {BLOB: PULLING[1:], MANIFEST: PULLING[:1], TAGS: ("ecr:ListImages",)}
+LOOKING = {BLOB: ("ecr:BatchCheckLayerAvailability",), MANIFEST: PULLING[:1]}
+"""A push asks first whether it has to send anything."""
 
 _endpoint = f"{settings.LOOPBACK}:{settings.API_PORT}"
 _directory: Path | None = None
@@ -153,8 +156,7 @@ def _answer(environ: dict[str, Any]) -> Answer:
         if method not in methods:
             raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", f"{method} is not supported")
         repository = _repository(found["region"], found["name"])
-        # What a push asks for first is whether it has to send anything.
-        for action in PULLING if method in ("GET", "HEAD") else PUSHING:
+        for action in READING[pattern] if method == "GET" else LOOKING[pattern] if method == "HEAD" else PUSHING:
             _permit(key, action, repository)
         return methods[method](repository, found.groupdict(), query, environ)
     raise RefusedError(HTTPStatus.NOT_FOUND, "NAME_INVALID", f"invalid path {path}")

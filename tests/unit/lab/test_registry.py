@@ -177,6 +177,10 @@ def test_a_role_may_what_its_policies_allow(ecr: Any, client: Client) -> None:
     pusher = Pusher(ecr)
     pusher.headers = {"Authorization": "Basic " + base64.b64encode(f"AWS:{registry.issue(key)}".encode()).decode()}
     assert pusher.ask("GET", f"{NAME}/manifests/v1").status_code == 200
+    # Whoever pushes asks so; whoever pulls does not.
+    layer = digest_of(b"layer")
+    assert pusher.ask("GET", f"{NAME}/blobs/{layer}").status_code == 200
+    assert pusher.ask("HEAD", f"{NAME}/blobs/{layer}").status_code == 403
     denied = pusher.ask("POST", f"{NAME}/blobs/uploads/")
     assert denied.status_code == 403 and "ecr:InitiateLayerUpload" in denied.json["errors"][0]["message"]
 
