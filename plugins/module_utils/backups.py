@@ -268,8 +268,8 @@ def compare(manifest: Manifest, restored: Manifest) -> dict[str, Any]:
     (``before``) and just after (``after``). Rows that the first count saw are counted by themselves the second time and
     in the copy (``old_rows``, ``old_checksum``): PostgreSQL keeps with each row the transaction that wrote it.
 
-    * Where none of those rows was changed or deleted in between, the copy must have exactly them, and no fewer rows
-      than the first count and no more than the second.
+    * Where none of those rows was changed or deleted in between, the copy must have exactly them. Rows that came
+      afterwards may be in it or not, also such as had gone again at the second count: in a queue of jobs all do.
     * Where some were, the copy must have at least those that the second count still saw and at most those that the
       first saw; when it has as many as either, they must be the same ones.
 
@@ -307,17 +307,13 @@ def _untouched(first: Manifest, second: Manifest) -> bool:
 
 def _fault(first: Manifest, second: Manifest, found: Manifest) -> str:
     """Return what is wrong with one table of a copy, nothing when all is well."""
-    rows, old = int(found["rows"]), int(found["old_rows"])
+    old = int(found["old_rows"])
     most, least = int(first["rows"]), int(second["old_rows"])
     if _untouched(first, second):
         if old != most:
             return f"{old} of {most} rows are there"
         if found["old_checksum"] != first["checksum"]:
             return f"all {most} rows are there, but not with the same content"
-        if not most <= rows <= int(second["rows"]):
-            return f"{rows} rows are there, and there were {most} to {second['rows']}"
-        if rows == int(second["rows"]) and found["checksum"] != second["checksum"]:
-            return f"all {rows} rows are there, but not with the same content"
         return ""
     if not least <= old <= most:
         return f"{old} rows from before the snapshot are there, and there were {least} to {most}"
