@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import logging
 import marshal
+import os
 import pickle
+import select
+import signal
 import sys
 import threading
 import time
+import traceback
 import types
+import warnings
 import weakref
 from collections import defaultdict
 from collections.abc import Callable
@@ -32,8 +37,11 @@ from moto.s3.models import FakeKey
 FORMAT = [2, moto.__version__, list(sys.version_info[:2])]
 """Functions are stored as byte code and moto's classes by name: a state fits only the versions that wrote it."""
 
-ATTEMPTS = 50
-"""Tries to save while requests change what is being saved."""
+COPY_SECONDS = 120
+"""Longest time that writing may take. What hangs was copied while another thread held a lock, and another try helps."""
+ATTEMPTS = 3
+NICE = 10
+"""Requests come first."""
 REST = 9
 """How much longer than the last save took the next one waits: whoever writes all the time finds the lab answering."""
 SETTLE_SECONDS = 1.0
@@ -96,13 +104,8 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
     def _key_state(self, key: FakeKey) -> dict[str, Any]:
-        name = f"{key.etag.strip(chr(34))}-{key.contentsize}"
+        name = _keep_content(key, self._objects)
         self.kept.add(name)
-        path = self._objects / name
-        if not path.exists():
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(key.value)
-            partial.replace(path)
         state = {name: value for name, value in vars(key).items() if name not in ("_value_buffer", "lock")}
         return {**state, "value": _Content(name)}
 
@@ -159,32 +162,92 @@ def _function(code: bytes, module: str, name: str, defaults: Any, cells: tuple[A
 def save(directory: Path) -> None:
     """Write the state of all backends below a directory; the file there before stays whole until the new one is.
 
+    A copy of this process writes: here requests would change what is being written, and wait for it all the time.
+
     Args:
         directory: where state.pickle and the folder objects are.
 
     Raises:
         OSError: the disk is full or the directory not writable.
+        StateError: it could not be written.
     """
     objects = directory / "objects"
     objects.mkdir(parents=True, exist_ok=True)
-    partial = directory / "state.partial"
-    for attempt in range(ATTEMPTS):
-        try:
-            with partial.open("wb") as file:
-                pickle.dump(FORMAT, file)
-                pickler = _Pickler(file, objects)
-                pickler.dump((_collect(), _common()))
-        except (RuntimeError, ValueError):
-            # A request changed a dictionary, or closed an object's buffer, while it was being read.
-            if attempt == ATTEMPTS - 1:
-                raise
-            threading.Event().wait(0.05)
-        else:
+    partial, names = directory / "state.partial", directory / "objects.partial"
+    for attempt in range(1, ATTEMPTS + 1):
+        _keep_contents(objects)
+        if not (fault := _in_a_copy(partial, names, objects)):
             break
+        if attempt == ATTEMPTS:
+            raise StateError(f"{partial} could not be written: {fault}")
     partial.replace(directory / "state.pickle")
+    kept = set(names.read_text().splitlines())
+    names.unlink()
     for path in objects.iterdir():
-        if path.name not in pickler.kept:
+        if path.name not in kept:
             path.unlink()
+
+
+def _in_a_copy(partial: Path, names: Path, objects: Path) -> str:
+    """Fork, write there, and return what went wrong."""
+    faults = partial.with_suffix(".faults")
+    faults.unlink(missing_ok=True)
+    with warnings.catch_warnings():
+        # The copy has this thread alone and does nothing that waits for another one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        copy = os.fork()
+    if copy == 0:
+        status = 1
+        try:
+            # Nobody's connection stays open because the copy has it too.
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            os.nice(NICE)
+            _write(partial, names, objects)
+            status = 0
+        except BaseException:
+            faults.write_text(traceback.format_exc())
+        finally:
+            os._exit(status)
+    watched = os.pidfd_open(copy)
+    try:
+        ended, _, _ = select.select([watched], [], [], COPY_SECONDS)
+        if not ended:
+            os.kill(copy, signal.SIGKILL)
+        _, status = os.waitpid(copy, 0)
+    finally:
+        os.close(watched)
+    if status == 0:
+        return ""
+    return faults.read_text() if faults.exists() else f"not done after {COPY_SECONDS} s" if not ended else "killed"
+
+
+def _write(partial: Path, names: Path, objects: Path) -> None:
+    with partial.open("wb") as file:
+        pickle.dump(FORMAT, file)
+        pickler = _Pickler(file, objects)
+        pickler.dump((_collect(), _common()))
+    names.write_text("\n".join(pickler.kept))
+
+
+def _keep_contents(objects: Path) -> None:
+    """Write the contents of objects that are new: a copy of this process shares the files that large ones are in."""
+    for _account, _region, backend in list(get_backend("s3").iter_backends()):
+        for bucket in list(backend.buckets.values()):
+            for name in list(bucket.keys):
+                for key in list(bucket.keys.getlist(name) or ()):
+                    if isinstance(key, FakeKey) and not key.disposed:
+                        _keep_content(key, objects)
+
+
+def _keep_content(key: FakeKey, objects: Path) -> str:
+    """Have the content of an object in a file; return its name."""
+    name = f"{key.etag.strip(chr(34))}-{key.contentsize}"
+    path = objects / name
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(key.value)
+        partial.replace(path)
+    return name
 
 
 def load(directory: Path) -> bool:
