@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,3 +182,46 @@ def test_saver_saves_after_a_change_and_at_the_end(
     forget()
     state.load(tmp_path)
     assert len(client("sns").list_topics()["Topics"]) == 1
+
+
+def test_a_state_that_changes_all_the_time_is_saved(client: Client, tmp_path: Path) -> None:
+    client("sns").create_topic(Name="trial")
+    topics, ended = get_backend("sns")["123456789012"]["us-east-1"].topics, threading.Event()
+    [topic] = topics.values()
+
+    def change() -> None:
+        for number in itertools.count():
+            if ended.is_set():
+                return
+            topics[str(number)] = topic
+
+    changing = threading.Thread(target=change, daemon=True)
+    changing.start()
+    try:
+        state.save(tmp_path)
+    finally:
+        ended.set()
+        changing.join()
+    forget()
+    assert state.load(tmp_path)
+    assert get_backend("sns")["123456789012"]["us-east-1"].topics["0"].name == "trial"
+
+
+def test_what_cannot_be_written_is_told_and_leaves_the_former(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client("sns").create_topic(Name="trial")
+    state.save(tmp_path)
+    former = (tmp_path / "state.pickle").read_bytes()
+
+    def fail(*_arguments: Any) -> None:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(state, "_write", fail)
+    with pytest.raises(state.StateError, match="no such thing"):
+        state.save(tmp_path)
+    monkeypatch.setattr(state, "_write", lambda *_arguments: time.sleep(60))
+    monkeypatch.setattr(state, "COPY_SECONDS", 0.1)
+    with pytest.raises(state.StateError, match=r"not done after 0\.1 s"):
+        state.save(tmp_path)
+    assert (tmp_path / "state.pickle").read_bytes() == former
