@@ -76,10 +76,13 @@ def items(dynamodb: Any, table: str = "vahanhelp-prod") -> set[str]:
 
 
 @contextmanager
-def load(name: str, slower: float = 1, path: str = "/api/listings", token: str = "") -> Iterator[Load]:
+def load(
+    name: str, slower: float = 1, path: str = "/api/listings", token: str = "", seldom: float = 1
+) -> Iterator[Load]:
     """Ask from beginning to end of a ``with``; the reports stay in ``reports/<name>``.
 
     :param slower: times the pause after each answer.
+    :param seldom: times the pause after each write, in addition.
     :param path: where listings are searched and created.
     :param token: of who may create them, where not everybody may.
     """
@@ -97,7 +100,7 @@ def load(name: str, slower: float = 1, path: str = "/api/listings", token: str =
             *options,
             f"{URL}{path}",
             "--",
-            str(PACE[kind] * slower),
+            str(PACE[kind] * slower * (seldom if kind == "write" else 1)),
             connections,
             kind,
             str(seen.folder),
