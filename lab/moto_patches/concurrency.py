@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from moto.core.base_backend import BackendDict
+from moto.core.base_backend import BackendDict, backend_lock
 from moto.core.responses import BaseResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
@@ -19,7 +19,9 @@ HOSTS = 1024
 """How many names of hosts are remembered: each bucket has one."""
 
 _init = BaseResponse.__init__
-_get_backend = BackendDict.__getitem__
+_get_backend, _reset = BackendDict.__getitem__, BackendDict.reset
+_in_use: set[int] = set()
+"""Services that moto has noted as in use since the last reset."""
 _get_backend_for_host = DomainDispatcherApplication.get_backend_for_host
 
 
@@ -30,13 +32,25 @@ def init(response: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def get_backend(service: Any, account: str) -> Any:
-    """Return what a service has in an account: with the account's first backend moto has noted that it is in use."""
+    """Return what a service has in an account."""
     found = dict.get(service, account)
-    return _get_backend(service, account) if found is None else found
+    if found is not None and id(service) in _in_use:
+        return found
+    with backend_lock:
+        found = _get_backend(service, account)
+        _in_use.add(id(service))
+    return found
+
+
+def reset(_class: type[BackendDict[Any]]) -> None:
+    """Forget everything; while that is done services look each other up, and are to be noted anew."""
+    with backend_lock:
+        _reset()
+        _in_use.clear()
 
 
 def apply() -> None:
     """Put this into moto."""
-    BackendDict.__getitem__ = get_backend
+    BackendDict.__getitem__, BackendDict.reset = get_backend, classmethod(reset)
     BaseResponse.__init__ = init
     DomainDispatcherApplication.get_backend_for_host = functools.lru_cache(HOSTS)(_get_backend_for_host)
