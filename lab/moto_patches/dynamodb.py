@@ -27,6 +27,7 @@ import inspect
 import json
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -76,6 +77,10 @@ _describe_continuous_backups = DynamoDBBackend.describe_continuous_backups
 _restore_backup = DynamoDBBackend.restore_table_from_backup
 _query_arguments = inspect.signature(_query).bind
 _alone = threading.RLock()
+_search = threading.local()
+"""What is being searched for: whether its items are in order, or what their order is to be kept as."""
+_orders: weakref.WeakKeyDictionary[Any, dict[Any, list[Any]]] = weakref.WeakKeyDictionary()
+"""Items of each table by index and partition, in order, since its last write."""
 """Held by whoever reads or writes tables."""
 _transaction = threading.local()
 _delivery = threading.local()
@@ -213,6 +218,7 @@ def _items_of(table: Any) -> list[dict[str, Any]]:
 def put_item(table: Any, *arguments: Any, **named: Any) -> Any:
     """Write an item, and note it."""
     item = _put_item(table, *arguments, **named)
+    _orders.pop(table, None)
     if history := vars(table).get("history"):
         attributes = _attributes(item)
         history.note(_key_of(table, attributes), attributes)
@@ -222,6 +228,7 @@ def put_item(table: Any, *arguments: Any, **named: Any) -> Any:
 def delete_item(table: Any, *arguments: Any, **named: Any) -> Any:
     """Delete an item, and note it."""
     item = _delete_item(table, *arguments, **named)
+    _orders.pop(table, None)
     if item and (history := vars(table).get("history")):
         history.note(_key_of(table, _attributes(item)), None)
     return item
@@ -231,6 +238,7 @@ def update_item(backend: Any, table_name: str, *arguments: Any, **named: Any) ->
     """Change an item, and note it."""
     item = _update_item(backend, table_name, *arguments, **named)
     table = backend.get_table(table_name)
+    _orders.pop(table, None)
     if history := vars(table).get("history"):
         attributes = _attributes(item)
         history.note(_key_of(table, attributes), attributes)
@@ -456,31 +464,57 @@ def all_items(table: Any) -> list[Any]:
 
 
 def query(table: Any, *arguments: Any, **named: Any) -> Any:
-    """Search among the items of the partition alone; the order is made of those that are found."""
+    """Search among the items of the partition alone, whose order stays known until something is written."""
     given = _query_arguments(table, *arguments, **named).arguments
-    if not given.get("index_name"):
+    if not (index := given.get("index_name")):
         found = table.items.get(given["hash_key"], {})
-        partition = list(found.values()) if table.range_key_attr else [found] if found else []
-    else:
-        wanted = given.get("hash_key_conditions") or ()
-        partition = [
-            item
-            for sets in table.items.values()
-            for item in (sets.values() if table.range_key_attr else [sets])
-            if all((value := item.attrs.get(name)) and equal(value, sought) for name, sought in wanted)
-        ]
-    # Nobody else is answered meanwhile.
-    table.all_items = lambda: partition
+        return _query_among(table, list(found.values()) if table.range_key_attr else [found] if found else [], given)
+    wanted = given.get("hash_key_conditions") or ()
+    asked = (index, tuple((name, sought.type, plain(sought)) for name, sought in wanted))
+    ordered = _orders.setdefault(table, {}).get(asked)
+    if ordered is not None:
+        return _query_among(table, _first_page(ordered, given), given, ordered=True)
+    partition = [
+        item
+        for sets in table.items.values()
+        for item in (sets.values() if table.range_key_attr else [sets])
+        if all((value := item.attrs.get(name)) and equal(value, sought) for name, sought in wanted)
+    ]
+    _search.asked = asked if len(given.get("range_key_conditions") or ()) < 2 else None
     try:
-        return _query(table, *arguments, **named)
+        return _query_among(table, partition, given)
+    finally:
+        _search.asked = None
+
+
+def _query_among(table: Any, items: list[Any], given: dict[str, Any], *, ordered: bool = False) -> Any:
+    # Nobody else is answered meanwhile.
+    table.all_items, _search.ordered = lambda: items, ordered
+    named = {name: value for name, value in given.items() if name not in ("self", "filter_kwargs")}
+    try:
+        return _query(table, **named, **given.get("filter_kwargs", {}))
     finally:
         del table.all_items
+        _search.ordered = False
+
+
+def _first_page(items: list[Any], given: dict[str, Any]) -> list[Any]:
+    """Return what a first page shows and one more, by which moto knows that there is a next; all for other pages."""
+    limit = given.get("limit")
+    if not limit or given.get("exclusive_start_key") or given.get("range_comparison") or given.get("filter_kwargs"):
+        return items
+    return items[-limit - 1 :] if given.get("scan_index_forward") is False else items[: limit + 1]
 
 
 def sorted_items(table: Any, hash_keys: list[str], range_keys: list[str | None], items: list[Any]) -> list[Any]:
     """Sort items by an index's keys, then by their own."""
+    if getattr(_search, "ordered", False):
+        return items
     names = table._generate_attr_to_sort_by(hash_keys, range_keys)
     items.sort(key=lambda item: [plain(item.attrs[name]) for name in names])
+    if asked := getattr(_search, "asked", None):
+        # A copy: moto turns the list round.
+        _orders.setdefault(table, {})[asked] = list(items)
     return items
 
 

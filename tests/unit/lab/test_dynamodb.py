@@ -96,18 +96,34 @@ def test_a_query_finds_its_partition_in_order(client: Client, index: str | None,
         # Only what has the keys of an index is in it.
         kind = {} if number >= 10 else {"kind": {"N": str(number % 2)}}
         dynamodb.put_item(TableName="trial", Item={**item, **kind})
-    pages = dynamodb.get_paginator("query").paginate(
-        TableName="trial",
-        ScanIndexForward=forward,
-        Limit=2,
-        ExpressionAttributeNames={"#hash": "kind" if index else "pk"},
-        KeyConditionExpression="#hash = :hash",
-        ExpressionAttributeValues={":hash": {"N": "1"} if index else {"S": "1"}},
-        **({"IndexName": index} if index else {}),
-    )
-    found = [item["sk"]["S"] for page in pages for item in page["Items"]]
+
+    def found() -> list[str]:
+        pages = dynamodb.get_paginator("query").paginate(
+            TableName="trial",
+            ScanIndexForward=forward,
+            Limit=2,
+            ExpressionAttributeNames={"#hash": "kind" if index else "pk"},
+            KeyConditionExpression="#hash = :hash",
+            ExpressionAttributeValues={":hash": {"N": "1"} if index else {"S": "1"}},
+            **({"IndexName": index} if index else {}),
+        )
+        return [item["sk"]["S"] for page in pages for item in page["Items"]]
+
     wanted = ["09", "07", "05", "03", "01"] if index else ["01", "03", "05", "07", "09", "11"]
-    assert found == (wanted if forward else wanted[::-1])
+    for _ in range(2):
+        assert found() == (wanted if forward else wanted[::-1])
+    # Written, changed and deleted in between.
+    of_item = {"pk": {"S": "1"}, "sk": {"S": "09"}}
+    dynamodb.put_item(TableName="trial", Item={**of_item, "kind": {"N": "1"}, "made": {"N": "98"}})
+    wanted = ["07", "05", "03", "09", "01"] if index else wanted
+    assert found() == (wanted if forward else wanted[::-1])
+    changed = {"UpdateExpression": "SET made = :made", "ExpressionAttributeValues": {":made": {"N": "1"}}}
+    dynamodb.update_item(TableName="trial", Key=of_item, **changed)
+    wanted = ["09", "07", "05", "03", "01"] if index else wanted
+    assert found() == (wanted if forward else wanted[::-1])
+    dynamodb.delete_item(TableName="trial", Key=of_item)
+    wanted = [each for each in wanted if each != "09"]
+    assert found() == (wanted if forward else wanted[::-1])
 
 
 class Clock:
