@@ -260,8 +260,8 @@ def test_the_pipeline_to_services(account: Account, tmp_path: Path) -> None:
     sources, name = tmp_path / "services", tmp_path / "release.txt"
     shutil.copytree(HERE / "services", sources)
     (sources / "cars/main.js").write_text("// Cheaper cars.\n")
-    given = ("-e", f"containers_source={sources}", "-e", "build_tests=false", "-e", f"out={name}")
-    code, output = play_as(account, "build", *given)
+    given = ("-e", f"containers_source={sources}")
+    code, output = play_as(account, "build", *given, "-e", "build_tests=false", "-e", f"out={name}")
     assert code == 0, output
     release = name.read_text()
     ecs, services = account.client("ecs"), {"cluster": NAME, "services": ["auth", "cars"]}
