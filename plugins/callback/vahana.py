@@ -47,7 +47,9 @@ _HIDDEN = "failed; why is hidden, for it may hold a secret: -e <role>_no_log=fal
 
 def message_lines(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a failed result has to say, line by line: its message, and the program's output if there was one."""
-    failed = [item for item in result.get("results", ()) if isinstance(item, dict) and item.get("failed")]
+    # What callbacks are given has no `failed`; a failed item has an exception, and only such a one.
+    items = [item for item in result.get("results", ()) if isinstance(item, dict)]
+    failed = [item for item in items if item.get("failed") or "exception" in item]
     if failed:
         for item in failed:
             yield from message_lines(item)

@@ -57,6 +57,12 @@ def test_a_failure_that_is_hidden_says_how_to_see_it() -> None:
     assert list(vahana.message_lines({"failed": True})) == ["failed without a message; run again with -v"]
 
 
+def test_of_a_loop_each_item_that_failed_says_why() -> None:
+    """As ansible-core gives it to callbacks, without `failed`."""
+    items = [{"msg": "made", "changed": True}, {"msg": "no room", "exception": "(traceback unavailable)"}]
+    assert list(vahana.message_lines({"msg": "One or more items failed", "results": items})) == ["no room"]
+
+
 def test_a_play_that_does_nothing_is_not_named(tmp_path: Path) -> None:
     (tmp_path / "plays.yml").write_text(PLAYS)
     ran = subprocess.run(
