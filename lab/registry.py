@@ -43,9 +43,15 @@ REFERENCE = re.compile(
 PUSHING = ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage")
 PULLING = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 """https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html"""
-READING = {BLOB: PULLING[1:], MANIFEST: PULLING[:1], TAGS: ("ecr:ListImages",)}
-LOOKING = {BLOB: ("ecr:BatchCheckLayerAvailability",), MANIFEST: PULLING[:1]}
-"""A push asks first whether it has to send anything."""
+READING = {
+    ("GET", BLOB): PULLING[1:],
+    # A push asks first whether it has to send anything.
+    ("HEAD", BLOB): ("ecr:BatchCheckLayerAvailability",),
+    ("GET", MANIFEST): PULLING[:1],
+    ("HEAD", MANIFEST): PULLING[:1],
+    ("GET", TAGS): ("ecr:ListImages",),
+}
+"""What a request that changes nothing takes, by method and path."""
 
 _endpoint = f"{settings.LOOPBACK}:{settings.API_PORT}"
 _directory: Path | None = None
@@ -156,7 +162,7 @@ def _answer(environ: dict[str, Any]) -> Answer:
         if method not in methods:
             raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", f"{method} is not supported")
         repository = _repository(found["region"], found["name"])
-        for action in READING[pattern] if method == "GET" else LOOKING[pattern] if method == "HEAD" else PUSHING:
+        for action in READING.get((method, pattern), PUSHING):
             _permit(key, action, repository)
         return methods[method](repository, found.groupdict(), query, environ)
     raise RefusedError(HTTPStatus.NOT_FOUND, "NAME_INVALID", f"invalid path {path}")

@@ -77,11 +77,9 @@ _describe_continuous_backups = DynamoDBBackend.describe_continuous_backups
 _restore_backup = DynamoDBBackend.restore_table_from_backup
 _query_arguments = inspect.signature(_query).bind
 _alone = threading.RLock()
-_search = threading.local()
-"""What is being searched for: whether its items are in order, or what their order is to be kept as."""
+"""Held by whoever reads or writes tables."""
 _orders: weakref.WeakKeyDictionary[Any, dict[Any, list[Any]]] = weakref.WeakKeyDictionary()
 """Items of each table by index and partition, in order, since its last write."""
-"""Held by whoever reads or writes tables."""
 _transaction = threading.local()
 _delivery = threading.local()
 
@@ -457,8 +455,24 @@ def unequal(one: DynamoType, other: DynamoType) -> bool:
     return not equal(one, other)
 
 
+class _Search(threading.local):
+    """The search that this thread is at, if it is at one."""
+
+    items: list[Any] | None = None
+    """Those of its partition."""
+    ordered = False
+    """Whether these are in order."""
+    asked: tuple[Any, ...] = ()
+    """By what their order is known (:func:`_asked`)."""
+
+
+_search = _Search()
+
+
 def all_items(table: Any) -> list[Any]:
-    """All items in the order of their keys."""
+    """All items in the order of their keys; for a search those of its partition."""
+    if _search.items is not None:
+        return _search.items
     items = [item for sets in table.items.values() for item in (sets.values() if table.range_key_attr else [sets])]
     return sorted(items, key=lambda item: (plain(item.hash_key), item.range_key and plain(item.range_key)))
 
@@ -466,36 +480,36 @@ def all_items(table: Any) -> list[Any]:
 def query(table: Any, *arguments: Any, **named: Any) -> Any:
     """Search among the items of the partition alone, whose order stays known until something is written."""
     given = _query_arguments(table, *arguments, **named).arguments
-    if not (index := given.get("index_name")):
-        found = table.items.get(given["hash_key"], {})
-        return _query_among(table, list(found.values()) if table.range_key_attr else [found] if found else [], given)
-    wanted = given.get("hash_key_conditions") or ()
-    asked = (index, tuple((name, sought.type, plain(sought)) for name, sought in wanted))
+    asked = _asked(given)
     ordered = _orders.setdefault(table, {}).get(asked)
-    if ordered is not None:
-        return _query_among(table, _first_page(ordered, given), given, ordered=True)
-    partition = [
+    _search.items = _partition(table, given) if ordered is None else _first_page(ordered, given)
+    _search.asked, _search.ordered = asked, ordered is not None
+    try:
+        return _query(table, *arguments, **named)
+    finally:
+        vars(_search).clear()
+
+
+def _asked(given: dict[str, Any]) -> tuple[Any, ...]:
+    """Return by what the order of a search's items is known: its index and partition; empty where it is not kept."""
+    # Of several conditions on a range moto takes all but the last as parts of the partition.
+    if not (index := given.get("index_name")) or len(given.get("range_key_conditions") or ()) > 1:
+        return ()
+    wanted = given.get("hash_key_conditions") or ()
+    return index, *((name, sought.type, plain(sought)) for name, sought in wanted)
+
+
+def _partition(table: Any, given: dict[str, Any]) -> list[Any]:
+    if not given.get("index_name"):
+        found = table.items.get(given["hash_key"], {})
+        return list(found.values()) if table.range_key_attr else [found] if found else []
+    wanted = given.get("hash_key_conditions") or ()
+    return [
         item
         for sets in table.items.values()
         for item in (sets.values() if table.range_key_attr else [sets])
         if all((value := item.attrs.get(name)) and equal(value, sought) for name, sought in wanted)
     ]
-    _search.asked = asked if len(given.get("range_key_conditions") or ()) < 2 else None
-    try:
-        return _query_among(table, partition, given)
-    finally:
-        _search.asked = None
-
-
-def _query_among(table: Any, items: list[Any], given: dict[str, Any], *, ordered: bool = False) -> Any:
-    # Nobody else is answered meanwhile.
-    table.all_items, _search.ordered = lambda: items, ordered
-    named = {name: value for name, value in given.items() if name not in ("self", "filter_kwargs")}
-    try:
-        return _query(table, **named, **given.get("filter_kwargs", {}))
-    finally:
-        del table.all_items
-        _search.ordered = False
 
 
 def _first_page(items: list[Any], given: dict[str, Any]) -> list[Any]:
@@ -508,13 +522,13 @@ def _first_page(items: list[Any], given: dict[str, Any]) -> list[Any]:
 
 def sorted_items(table: Any, hash_keys: list[str], range_keys: list[str | None], items: list[Any]) -> list[Any]:
     """Sort items by an index's keys, then by their own."""
-    if getattr(_search, "ordered", False):
+    if _search.ordered:
         return items
     names = table._generate_attr_to_sort_by(hash_keys, range_keys)
     items.sort(key=lambda item: [plain(item.attrs[name]) for name in names])
-    if asked := getattr(_search, "asked", None):
+    if _search.asked:
         # A copy: moto turns the list round.
-        _orders.setdefault(table, {})[asked] = list(items)
+        _orders.setdefault(table, {})[_search.asked] = list(items)
     return items
 
 

@@ -73,7 +73,7 @@ class ActionModule(AwsWait):
     }
     failure = "the group's instances cannot be waited for"
     goes_on = (
-        "see why: aws autoscaling describe-scaling-activities --auto-scaling-group-name with this name, and on a new "
+        "see why: aws autoscaling describe-scaling-activities --auto-scaling-group-name {group}, and on a new "
         "instance journalctl -u backend-boot -u backend"
     )
 

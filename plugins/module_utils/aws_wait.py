@@ -58,7 +58,7 @@ class AwsWait(AwsAction):
     """Look again and again until it is as wanted. In check mode nothing was changed that would be worth waiting for."""
 
     goes_on: ClassVar[str] = "run the same command again to go on waiting"
-    """What becomes of it when nobody waits any longer."""
+    """What becomes of it when nobody waits any longer, or where one sees why; with arguments of the task in braces."""
 
     def looks(self, arguments: dict[str, Any]) -> Callable[[], Progress]:
         """Return what says how far it is now, each time it is called."""
@@ -77,7 +77,8 @@ class AwsWait(AwsAction):
             if found.obstacle:
                 return {"failed": True, "msg": f"{found.text}; {found.obstacle}"}
             if now - began >= arguments["timeout"]:
-                return {"failed": True, "msg": f"{found.text}, not done after {elapsed(now - began)}; {self.goes_on}"}
+                later = self.goes_on.format(**arguments)
+                return {"failed": True, "msg": f"{found.text}, not done after {elapsed(now - began)}; {later}"}
             if found.text != said or now - reported >= arguments["report_seconds"]:
                 said, reported = found.text, now
                 beside = "; ".join(filter(None, (elapsed(now - began), found.detail)))

@@ -124,6 +124,9 @@ def test_a_query_finds_its_partition_in_order(client: Client, index: str | None,
     dynamodb.delete_item(TableName="trial", Key=of_item)
     wanted = [each for each in wanted if each != "09"]
     assert found() == (wanted if forward else wanted[::-1])
+    # Nobody searches: everything that has the keys of the index.
+    scanned = dynamodb.scan(TableName="trial", **({"IndexName": index} if index else {}))
+    assert scanned["Count"] == (9 if index else 11)
 
 
 class Clock:
