@@ -485,7 +485,9 @@ KINDS = {
     "ec2_instance_connect_endpoint": "Instance Connect Endpoint",
     "ec2_key": "key pair",
     "ec2_launch_template": "launch template",
+    "ec2_route_tables": "route tables",
     "ec2_security_group": "security group",
+    "ec2_security_groups": "security groups",
     "ec2_vpc_endpoint": "VPC endpoint",
     "ec2_vpc_igw": "internet gateway",
     "ec2_vpc_nat_gateway": "NAT gateway",
@@ -573,11 +575,15 @@ RESULTS: dict[str, Callable[[Arguments, Known], Object]] = {
         "template": {"launch_template_id": known.field("LaunchTemplateId")},
         "latest_version": KNOWN_AFTER_APPLY,
     },
-    "ec2_security_group": lambda a, known: {"group_id": known.field("GroupId")},
+    "ec2_route_tables": lambda a, known: {
+        "route_table_ids": {table["name"]: KNOWN_AFTER_APPLY for table in a["tables"]}
+    },
+    "ec2_security_groups": lambda a, known: {
+        "security_group_ids": {group["key"]: KNOWN_AFTER_APPLY for group in a["groups"] if group["enabled"]}
+    },
     "ec2_vpc_igw": lambda a, known: {"gateway_id": known.field("InternetGatewayId")},
     "ec2_vpc_nat_gateway": lambda a, known: {"nat_gateway_id": known.field("NatGatewayId"), "state": "pending"},
     "ec2_vpc_net": lambda a, known: {"vpc": {"id": known.field("VpcId"), "cidr_block": a["cidr_block"][0]}},
-    "ec2_vpc_route_table": lambda a, known: {"route_table": {"id": known.field("RouteTableId")}},
     "ec2_vpc_subnet": lambda a, known: {"subnet": {"id": known.field("SubnetId")}},
     "elb_application_lb": lambda a, known: {
         "load_balancer_arn": known.field("LoadBalancerArn"),
