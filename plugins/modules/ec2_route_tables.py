@@ -115,7 +115,8 @@ def routes_of(table: Mapping[str, Any]) -> dict[str, str]:
     """
     return {
         route.get("DestinationCidrBlock") or route["DestinationIpv6CidrBlock"]: next(
-            str(value) for key, value in route.items() if key.endswith(("GatewayId", "InterfaceId", "ConnectionId"))
+            (str(value) for key, value in route.items() if key.endswith(("GatewayId", "InterfaceId", "ConnectionId"))),
+            "",
         )
         for route in table["Routes"]
         if route["Origin"] == "CreateRoute" and "DestinationPrefixListId" not in route

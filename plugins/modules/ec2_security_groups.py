@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -201,7 +202,7 @@ def wanted_rules(rules: list[dict[str, Any]], ids: Mapping[str, str], where: str
     """
     wanted: Rules = {}
     for rule in rules:
-        peers = [("Ipv6Ranges" if ":" in cidr else "IpRanges", cidr) for cidr in rule["cidrs"]]
+        peers = [_range(cidr, where) for cidr in rule["cidrs"]]
         if rule["group"]:
             if rule["group"] not in ids:
                 raise ValueError(
@@ -216,6 +217,15 @@ def wanted_rules(rules: list[dict[str, Any]], ids: Mapping[str, str], where: str
             for kind, peer in peers:
                 wanted[Rule(PROTOCOLS[rule["protocol"]], first, last, kind, peer)] = rule["description"]
     return wanted
+
+
+def _range(cidr: str, where: str) -> tuple[str, str]:
+    """Return the list that an address range stands in, and the range as AWS keeps it: without bits of a host."""
+    try:
+        network = ipaddress.ip_network(cidr, strict=False)
+    except ValueError:
+        raise ValueError(f"{where}: {cidr!r} is no address range (198.51.100.0/24, 2001:db8::/32)") from None
+    return ("IpRanges" if network.version == 4 else "Ipv6Ranges"), str(network)
 
 
 def _ports(rule: Mapping[str, Any], where: str) -> Iterator[tuple[int, int]]:

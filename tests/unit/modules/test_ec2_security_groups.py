@@ -107,6 +107,14 @@ def test_new_rules_come_before_old_ones_go(keep: Run, calls: Calls) -> None:
     assert operations.index("AuthorizeSecurityGroupIngress") < operations.index("RevokeSecurityGroupIngress")
 
 
+def test_a_range_is_asked_for_as_aws_keeps_it(keep: Run) -> None:
+    office = balancer(inbound=[rule(443, cidrs=["198.51.100.7/24", "198.51.100.0/24"])])
+    group_id = keep(office, backend())["security_group_ids"]["load_balancer"]
+    [permission] = group(group_id)["IpPermissions"]
+    assert [peer["CidrIp"] for peer in permission["IpRanges"]] == ["198.51.100.0/24"]
+    assert not keep(office, backend())["changed"]
+
+
 def test_a_rule_that_somebody_added_or_took_is_undone(keep: Run) -> None:
     ids = keep(balancer(), backend())["security_group_ids"]
     ec2 = boto3.client("ec2")
@@ -176,6 +184,7 @@ def test_absent_deletes_ours_and_nobody_else_s(keep: Run, vpc: str, calls: Calls
         (rule(80, group="bastion"), "backend, inbound: a rule names the group 'bastion', which is none of"),
         (rule(80), "backend, inbound: a rule has none of cidrs, group and prefix_list"),
         (rule(cidrs=[EVERYBODY]), "backend, inbound: a rule for tcp has no ports"),
+        (rule(80, cidrs=["198.51.100.0/33"]), "backend, inbound: '198.51.100.0/33' is no address range"),
         (rule("http", cidrs=[EVERYBODY]), "backend, inbound: 'http' is neither a port nor a range"),
     ],
 )
