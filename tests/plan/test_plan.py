@@ -187,9 +187,9 @@ def test_a_few_edited_variables(account: Account, finished: Callable[[str], None
     # Storage, identity, network, load balancer and firewall, functions, compute.
     + [("full", n) for n in range(4, 75, 14)]
     # Storage, network, cache, functions, API, edge, monitoring.
-    + [("serverless", n) for n in range(4, 76, 14)]
+    + [("serverless", n) for n in range(4, 66, 14)]
     # Storage, network, load balancer, containers twice, monitoring.
-    + [("microservices", n) for n in range(4, 100, 18)],
+    + [("microservices", n) for n in range(4, 84, 18)],
 )
 def test_a_run_that_was_killed(account: Account, tier: str, changes: int) -> None:
     """A run ended in the middle: the plan names what is left of it."""
