@@ -64,7 +64,8 @@ def merged(lines: Iterable[Line]) -> list[Line]:
         elif earlier.action == "change":
             found[key] = replace(
                 earlier,
-                action=line.action,
+                # A part of what is there may be made.
+                action="change" if line.action == "create" else line.action,
                 before={**earlier.before, **line.before},
                 after={**earlier.after, **line.after},
             )

@@ -143,8 +143,12 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    # A route table that was just made may not be known everywhere yet. AWS spells it in both ways.
+    retries = AWSRetry.jittered_backoff(
+        catch_extra_error_codes=["InvalidRouteTableID.NotFound", "InvalidRouteTableId.NotFound"]
+    )
     try:
-        result = ensure(module, module.client("ec2", retry_decorator=AWSRetry.jittered_backoff()))
+        result = ensure(module, module.client("ec2", retry_decorator=retries))
     except (BotoCoreError, ClientError) as error:
         module.fail_json_aws(error, msg=f"The gateway endpoints of {module.params['vpc_id']} cannot be kept")
     module.exit_json(**result)

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ansible.module_utils.planning import is_planned
 from ansible_collections.amazon.aws.plugins.module_utils.ec2 import ensure_ec2_tags
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
@@ -20,7 +23,8 @@ module: ec2_route_tables
 short_description: Keep the route tables of a VPC
 description:
   - The module amazon.aws.ec2_vpc_route_table keeps one table at a time, and sleeps five seconds after each that it has
-    changed. This one reads all of a VPC's tables with one call, and waits for nothing.
+    changed. This one reads all of a VPC's tables with one call, and waits for those alone that it has made, until the
+    API knows them.
   - A table is known by its C(Name) tag within the VPC. Tables that are not listed are left alone.
   - A subnet that uses another table is moved in one step, so that it is never without its routes.
   - Routes of gateway endpoints (the endpoint keeps them) and those that a VPN propagates are left alone.
@@ -44,10 +48,11 @@ options:
         type: str
         required: true
       subnets:
-        description: Ids of the subnets that use the table. Others do not any more.
+        description:
+          - Ids of the subnets that use the table. Others do not any more.
+          - Left out, the subnets are left alone.
         type: list
         elements: str
-        required: true
       routes:
         description:
           - Ids of an internet gateway (C(igw-…)) or a NAT gateway (C(nat-…)) by the address range that it leads to.
@@ -55,9 +60,10 @@ options:
           - Left out, the table's routes are left alone.
         type: dict
   tags:
-    description: Tags of the tables beside C(Name). Other tags are removed.
+    description:
+      - Tags of the tables beside C(Name). Other tags are removed.
+      - Left out, the tags are left alone.
     type: dict
-    default: {}
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -90,6 +96,10 @@ route_table_ids:
   type: dict
 """
 
+# AWS spells it in both ways.
+NOT_YET = ["InvalidRouteTableID.NotFound", "InvalidRouteTableId.NotFound"]
+PROPAGATION, POLL = 60.0, 1.0
+"""Seconds until a new table is known, and between two looks."""
 TARGETS = {"igw": "GatewayId", "nat": "NatGatewayId"}
 """Parameter of a route by what its target's id begins with."""
 
@@ -123,6 +133,19 @@ def routes_of(table: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def wanted_routes(routes: Mapping[str, str]) -> dict[str, str]:
+    """Return routes as AWS keeps them: address ranges without bits of a host.
+
+    Raises:
+        ValueError: a range is none, or a target is one that the module does not know.
+    """
+    for target in routes.values():
+        # In a plan the gateway may be one that the run will make.
+        if not is_planned(target):
+            parameter_of(target)
+    return {str(ipaddress.ip_network(cidr, strict=False)): target for cidr, target in routes.items()}
+
+
 def destination(cidr: str) -> dict[str, str]:
     """Return the parameter of an address range."""
     return {"DestinationIpv6CidrBlock" if ":" in cidr else "DestinationCidrBlock": cidr}
@@ -132,15 +155,22 @@ class RouteTables:
     """Changes the tables of one VPC, or only says what would change."""
 
     def __init__(self, module: AnsibleAWSModule, client: Any) -> None:
-        """Read what is there."""
+        """Read what is there.
+
+        Raises:
+            ValueError: two tables have the same name, so that nothing says which of them is meant.
+        """
         self.module, self.client, self.vpc_id = module, client, module.params["vpc_id"]
-        filters = [{"Name": "vpc-id", "Values": [self.vpc_id]}]
-        found = [
-            table
-            for page in client.get_paginator("describe_route_tables").paginate(Filters=filters)
-            for table in page["RouteTables"]
-        ]
-        self.by_name = {boto3_tag_list_to_ansible_dict(table["Tags"]).get("Name"): table for table in found}
+        found = self.read("vpc-id", [self.vpc_id])
+        self.by_name: dict[str, dict[str, Any]] = {}
+        for table in found:
+            name = boto3_tag_list_to_ansible_dict(table["Tags"]).get("Name", "")
+            if name and name in self.by_name:
+                ids = ", ".join(sorted([table["RouteTableId"], self.by_name[name]["RouteTableId"]]))
+                raise ValueError(
+                    f"{self.vpc_id} has two route tables of the name {name} ({ids}): delete the one that is unused"
+                )
+            self.by_name[name] = table
         #: Association and table by subnet, as they were found.
         self.used = {
             link["SubnetId"]: (link["RouteTableAssociationId"], table["RouteTableId"])
@@ -149,22 +179,26 @@ class RouteTables:
             if link.get("SubnetId") and link["AssociationState"]["State"] not in ("disassociating", "failed")
         }
 
+    def read(self, field: str, values: list[str]) -> list[dict[str, Any]]:
+        """Return the tables of which a field is one of some values."""
+        pages = self.client.get_paginator("describe_route_tables").paginate(Filters=[{"Name": field, "Values": values}])
+        return [table for page in pages for table in page["RouteTables"]]
+
     def write(self, operation: str, **parameters: Any) -> Any:
         """Call the API, but not in check mode."""
         return {} if self.module.check_mode else getattr(self.client, operation)(aws_retry=True, **parameters)
 
     def tags_of(self, name: str) -> dict[str, str]:
         """Return the tags of a table by its own name."""
-        return {**self.module.params["tags"], "Name": f"{self.module.params['name']}-{name}"}
+        return {**(self.module.params["tags"] or {}), "Name": f"{self.module.params['name']}-{name}"}
 
     def find(self, name: str) -> Mapping[str, Any] | None:
         """Return a table by its own name, if it is there."""
         return self.by_name.get(self.tags_of(name)["Name"])
 
-    def state_of(self, table: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the module keeps of a table."""
-        subnets = sorted(subnet for subnet, (_link, used) in self.used.items() if used == table["RouteTableId"])
-        return {"subnets": subnets, "routes": routes_of(table)}
+    def subnets_of(self, table_id: str) -> list[str]:
+        """Return the subnets that use a table."""
+        return sorted(subnet for subnet, (_link, used) in self.used.items() if used == table_id)
 
     def make(self, name: str) -> str:
         """Make a table and return its id, which is empty in check mode."""
@@ -172,13 +206,32 @@ class RouteTables:
         made = self.write("create_route_table", VpcId=self.vpc_id, TagSpecifications=specifications)
         return str(made["RouteTable"]["RouteTableId"]) if made else ""
 
-    def keep_tags(self, name: str, table_id: str) -> bool:
-        """Keep the tags of a table that was there; say whether that changed any."""
-        tags = self.tags_of(name)
-        return bool(ensure_ec2_tags(self.client, self.module, table_id, resource_type="route-table", tags=tags))
+    def settle(self, made: Collection[str]) -> None:
+        """Wait until the API lists what was made: whoever looks next would make it again.
+
+        Raises:
+            TimeoutError: that took too long.
+        """
+        deadline = time.monotonic() + PROPAGATION
+        while len(self.read("route-table-id", sorted(made))) < len(made):
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"AWS does not show the tables it has made: {', '.join(sorted(made))}. Run it again."
+                )
+            time.sleep(POLL)
+
+    def keep_tags(self, name: str, table: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+        """Keep a table's tags; return those that differ, as they were and as they are to be."""
+        was, would = boto3_tag_list_to_ansible_dict(table["Tags"]), self.tags_of(name)
+        if self.module.params["tags"] is None or was == would:
+            return {}, {}
+        ensure_ec2_tags(self.client, self.module, table["RouteTableId"], resource_type="route-table", tags=would)
+        return dict(was.items() - would.items()), dict(would.items() - was.items())
 
     def keep_routes(self, table_id: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
         """Bring a table's routes to what is asked."""
+        if self.module.check_mode:
+            return
         for cidr, target in after.items():
             if before.get(cidr) != target:
                 operation = "replace_route" if cidr in before else "create_route"
@@ -203,32 +256,37 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     """Bring the tables to what is asked.
 
     Raises:
-        ValueError: a route leads to what no route of this module can.
+        ValueError: a route cannot be made, or a table is there twice.
+        TimeoutError: AWS does not show what it has made.
     """
     wanted = {table["name"]: table for table in module.params["tables"]}
-    for table in wanted.values():
-        for target in (table["routes"] or {}).values():
-            parameter_of(target)
-    tables, retagged = RouteTables(module, client), False
-    ids: dict[str, str] = {}
-    before: dict[str, Any] = {}
-    after: dict[str, Any] = {}
-    for name, table in wanted.items():
-        found = tables.find(name)
-        if found is None:
-            ids[name], was = tables.make(name), {}
-        else:
-            ids[name], was = found["RouteTableId"], tables.state_of(found)
-            retagged |= tables.keep_tags(name, ids[name])
-            before[name] = was
-        routes = was.get("routes", {}) if table["routes"] is None else table["routes"]
-        tables.keep_routes(ids[name], was.get("routes", {}), routes)
-        after[name] = {"subnets": sorted(table["subnets"]), "routes": routes}
-    tables.keep_subnets(
-        {subnet: ids[name] for name, table in wanted.items() for subnet in table["subnets"]}, ids.values()
-    )
+    routes = {name: wanted_routes(table["routes"]) for name, table in wanted.items() if table["routes"] is not None}
+    tables = RouteTables(module, client)
+    there = {name: found for name in wanted if (found := tables.find(name))}
+    ids = {name: there[name]["RouteTableId"] if name in there else tables.make(name) for name in wanted}
+    made = [ids[name] for name in wanted if name not in there and ids[name]]
+    if made:
+        tables.settle(made)
+    before: dict[str, Any] = {name: {} for name in there}
+    after: dict[str, Any] = {name: {} for name in wanted}
+    for name, found in there.items():
+        had, has = tables.keep_tags(name, found)
+        if had or has:
+            before[name]["tags"], after[name]["tags"] = had, has
+    for name in routes:
+        was = routes_of(there[name]) if name in there else {}
+        tables.keep_routes(ids[name], was, routes[name])
+        after[name]["routes"] = routes[name]
+        if name in there:
+            before[name]["routes"] = was
+    users = {name: table["subnets"] for name, table in wanted.items() if table["subnets"] is not None}
+    for name in users:
+        after[name]["subnets"] = sorted(users[name])
+        if name in there:
+            before[name]["subnets"] = tables.subnets_of(ids[name])
+    tables.keep_subnets({subnet: ids[name] for name in users for subnet in users[name]}, [ids[name] for name in users])
     return {
-        "changed": retagged or before != after,
+        "changed": before != after,
         "route_table_ids": {name: table_id for name, table_id in ids.items() if table_id},
         "diff": {"before": before, "after": after},
     }
@@ -246,21 +304,21 @@ def main() -> None:
                 "required": True,
                 "options": {
                     "name": {"type": "str", "required": True},
-                    "subnets": {"type": "list", "elements": "str", "required": True},
+                    "subnets": {"type": "list", "elements": "str"},
                     "routes": {"type": "dict"},
                 },
             },
-            "tags": {"type": "dict", "default": {}},
+            "tags": {"type": "dict"},
         },
         supports_check_mode=True,
     )
     # A table that was just made may not be known everywhere yet.
-    retries = AWSRetry.jittered_backoff(catch_extra_error_codes=["InvalidRouteTableID.NotFound"])
+    retries = AWSRetry.jittered_backoff(catch_extra_error_codes=NOT_YET)
     try:
         result = ensure(module, module.client("ec2", retry_decorator=retries))
     except (BotoCoreError, ClientError) as error:
         module.fail_json_aws(error, msg=f"The route tables of {module.params['vpc_id']} cannot be kept")
-    except ValueError as error:
+    except (ValueError, TimeoutError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ansible.module_utils.ownership import owned_by
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
 from ansible_collections.amazon.aws.plugins.module_utils.ec2 import ensure_ec2_tags
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
@@ -25,7 +26,8 @@ description:
   - The module amazon.aws.ec2_security_group keeps one group at a time, makes groups that a rule names as a side effect
     with rules that nobody asked for, which a plan cannot show, and sleeps three seconds for each group it makes. This
     one makes all groups first, then their rules, and reads with one call for all of them.
-  - A rule that is to go is taken away after the new ones are there, so that what both allow goes on.
+  - A rule that is to go is taken away after the new ones are there, so that what both allow goes on; before, where the
+    group has no room for both.
   - Groups that are not listed are left alone.
 options:
   vpc_id:
@@ -147,6 +149,9 @@ PEERS = {
 """Field of the other side by the list of a permission that it stands in."""
 DIRECTIONS = {"inbound": ("IpPermissions", "ingress"), "outbound": ("IpPermissionsEgress", "egress")}
 """Field of a group and end of the operations' names by direction."""
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+FULL = "RulesPerSecurityGroupLimitExceeded"
+GONE = ("InvalidGroup.NotFound", "InvalidPermission.NotFound")
 PROPAGATION, POLL = 60.0, 1.0
 """Seconds until a new group is known with the rule AWS gives it, and between two looks."""
 
@@ -166,29 +171,42 @@ class Rule(NamedTuple):
         said = {"Description": description} if description else {}
         return {"IpProtocol": self.protocol, **ports, self.kind: [{PEERS[self.kind]: self.peer, **said}]}
 
-    def line(self, names: Mapping[str, str], description: str) -> str:
-        """Write the rule for people: ``tcp 3000: vahanhelp-prod-backend (Requests)``."""
+    def line(self, names: Mapping[str, str]) -> str:
+        """Write the rule for people: ``tcp 3000 vahanhelp-prod-backend``."""
         ports = (
-            "" if self.first == -1 else f" {self.first}" if self.first == self.last else f" {self.first}-{self.last}"
+            [] if self.first == -1 else [str(self.first)] if self.first == self.last else [f"{self.first}-{self.last}"]
         )
-        protocol = "all" if self.protocol == "-1" else self.protocol
-        return f"{protocol}{ports}: {names.get(self.peer, self.peer)}" + (f" ({description})" if description else "")
+        return " ".join([self.protocol.replace("-1", "all"), *ports, names.get(self.peer, self.peer)])
 
 
 Rules = dict[Rule, str]
 """Descriptions by rule."""
 
 
-def rules_of(permissions: list[dict[str, Any]]) -> Rules:
-    """Return the rules of a group in one direction."""
+def rules_of(permissions: list[dict[str, Any]]) -> dict[Rule, dict[str, Any]]:
+    """Return the rules of a group in one direction, each with the permission that takes it away.
+
+    Somebody else's rule may have more in it than ours, as the account of a group behind a peering connection.
+    """
     return {
-        Rule(
-            permission["IpProtocol"], permission.get("FromPort", -1), permission.get("ToPort", -1), kind, peer[key]
-        ): peer.get("Description", "")
+        Rule(permission["IpProtocol"], permission.get("FromPort", -1), permission.get("ToPort", -1), kind, peer[key]): {
+            **{name: value for name, value in permission.items() if name not in PEERS},
+            kind: [peer],
+        }
         for permission in permissions
         for kind, key in PEERS.items()
         for peer in permission.get(kind, [])
     }
+
+
+def descriptions(rules: Mapping[Rule, Mapping[str, Any]]) -> Rules:
+    """Return what rules that are there are said to be for."""
+    return {rule: permission[rule.kind][0].get("Description", "") for rule, permission in rules.items()}
+
+
+def said(rules: Rules, names: Mapping[str, str]) -> dict[str, str]:
+    """Write rules for people, each with what it is for."""
+    return {rule.line(names): rules[rule] or "(no description)" for rule in rules}
 
 
 def wanted_rules(rules: list[dict[str, Any]], ids: Mapping[str, str], where: str) -> Rules:
@@ -298,19 +316,45 @@ class SecurityGroups:
                 )
             time.sleep(POLL)
 
-    def bring(self, group_id: str, direction: str, before: Rules, after: Rules) -> None:
+    def bring(self, group_id: str, direction: str, there: Mapping[Rule, dict[str, Any]], after: Rules) -> None:
         """Bring a group's rules in one direction to what is asked."""
-        end = DIRECTIONS[direction][1]
-        for operation, rules in (
-            (f"authorize_security_group_{end}", {rule: after[rule] for rule in after if rule not in before}),
-            (
-                f"update_security_group_rule_descriptions_{end}",
-                {rule: after[rule] for rule in after if rule in before and before[rule] != after[rule]},
-            ),
-            (f"revoke_security_group_{end}", {rule: before[rule] for rule in before if rule not in after}),
-        ):
-            if rules:
-                self.write(operation, GroupId=group_id, IpPermissions=[rule.permission(rules[rule]) for rule in rules])
+        end, before = DIRECTIONS[direction][1], descriptions(there)
+        new = [rule.permission(after[rule]) for rule in after if rule not in before]
+        renamed = [rule.permission(after[rule]) for rule in after if rule in before and before[rule] != after[rule]]
+        old = [there[rule] for rule in before if rule not in after]
+        steps = [
+            (f"authorize_security_group_{end}", new),
+            (f"update_security_group_rule_descriptions_{end}", renamed),
+            (f"revoke_security_group_{end}", old),
+        ]
+        try:
+            self.write_all(group_id, steps)
+        except is_boto3_error_code(FULL):
+            if not old:
+                raise
+            self.write_all(group_id, reversed(steps))
+
+    def write_all(self, group_id: str, steps: Iterable[tuple[str, list[dict[str, Any]]]]) -> None:
+        """Make those of some writes of a group's rules that have something to write."""
+        for operation, permissions in steps:
+            if permissions:
+                self.write(operation, GroupId=group_id, IpPermissions=permissions)
+
+    def keep_tags(self, key: str, group: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+        """Keep a group's tags; return those that differ, as they were and as they are to be."""
+        was, would = boto3_tag_list_to_ansible_dict(group.get("Tags", [])), self.tags_of(key)
+        if was != would:
+            ensure_ec2_tags(self.client, self.module, group["GroupId"], resource_type="security-group", tags=would)
+        return dict(was.items() - would.items()), dict(would.items() - was.items())
+
+    def delete(self, group: Mapping[str, Any]) -> None:
+        """Delete a group."""
+        self.write("delete_security_group", GroupId=group["GroupId"])
+
+    def empty(self, group: Mapping[str, Any]) -> None:
+        """Take all rules from a group."""
+        for direction, (field, _end) in DIRECTIONS.items():
+            self.bring(group["GroupId"], direction, rules_of(group[field]), {})
 
 
 def present(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
@@ -333,27 +377,26 @@ def present(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     if len(there) < len(wanted) and not module.check_mode:
         groups.settle([ids[key] for key in wanted.keys() - there.keys()])
     names = {group["GroupId"]: name for name, group in groups.found.items()}
-    retagged = False
     before: dict[str, Any] = {key: {} for key in there}
     after: dict[str, Any] = {key: {} for key in wanted}
     for key, group in wanted.items():
         found = groups.found.get(groups.name_of(key), {})
         if key in there:
-            retagged |= ensure_ec2_tags(
-                client, module, ids[key], resource_type="security-group", tags=groups.tags_of(key)
-            )
+            had, has = groups.keep_tags(key, found)
+            if had or has:
+                before[key]["tags"], after[key]["tags"] = had, has
             if found["Description"] != group["description"]:
                 module.warn(f"{found['GroupName']}: AWS cannot change a group's description ({found['Description']})")
         for direction, (field, _end) in DIRECTIONS.items():
             was = rules_of(found.get(field, []))
             would = wanted_rules(group[direction], ids, f"{key}, {direction}")
             groups.bring(ids[key], direction, was, would)
-            after[key][direction] = sorted(rule.line(names, would[rule]) for rule in would)
+            after[key][direction] = said(would, names)
             if key in there:
-                before[key][direction] = sorted(rule.line(names, was[rule]) for rule in was)
+                before[key][direction] = said(descriptions(was), names)
     made = ids if not module.check_mode else {key: ids[key] for key in there}
     return {
-        "changed": retagged or before != after,
+        "changed": before != after,
         "security_group_ids": made,
         "diff": {"before": before, "after": after},
     }
@@ -367,11 +410,13 @@ def absent(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
         for group in groups.found.values()
         if owned_by(boto3_tag_list_to_ansible_dict(group.get("Tags", [])), module.params["tags"])
     ]
-    for group in ours:
-        for direction, (field, _end) in DIRECTIONS.items():
-            groups.bring(group["GroupId"], direction, rules_of(group[field]), {})
-    for group in ours:
-        groups.write("delete_security_group", GroupId=group["GroupId"])
+    for step in (groups.empty, groups.delete):
+        for group in ours:
+            try:
+                step(group)
+            except is_boto3_error_code(GONE):
+                # The API may go on listing for a little while what is gone already.
+                continue
     return {
         "changed": bool(ours),
         "security_group_ids": {},
@@ -407,9 +452,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    # A group that was just made may not be known everywhere yet.
-    retries = AWSRetry.jittered_backoff(catch_extra_error_codes=["InvalidGroup.NotFound"])
     ensure = {"present": present, "absent": absent}[module.params["state"]]
+    # A group that was just made may not be known everywhere yet; one that was just deleted is gone.
+    retries = AWSRetry.jittered_backoff(catch_extra_error_codes=[GONE[0]] if ensure is present else [])
     try:
         result = ensure(module, module.client("ec2", retry_decorator=retries))
     except (BotoCoreError, ClientError) as error:

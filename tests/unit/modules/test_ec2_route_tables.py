@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
+from plugins.module_utils.planning import KNOWN_AFTER_APPLY
 from plugins.modules import ec2_route_tables as tables_module
 
 Run = Callable[..., dict[str, Any]]
@@ -63,7 +64,7 @@ def keep(run_module: Run, network: Network) -> Run:
     return run
 
 
-def table(name: str, subnets: list[str], routes: dict[str, str] | None) -> dict[str, Any]:
+def table(name: str, subnets: list[str] | None, routes: dict[str, str] | None) -> dict[str, Any]:
     return {"name": name, "subnets": subnets, "routes": routes}
 
 
@@ -89,7 +90,7 @@ def test_a_second_run_reads_once(keep: Run, network: Network, calls: list[tuple[
     keep(*wanted)
     calls.clear()
     assert not keep(*wanted)["changed"]
-    assert [operation for _region, operation, _key in calls].count("DescribeRouteTables") == 1
+    assert [operation for _region, operation, _key in calls] == ["DescribeRouteTables"]
 
 
 def test_routes_that_are_not_said_are_left_alone(keep: Run, network: Network) -> None:
@@ -98,6 +99,56 @@ def test_routes_that_are_not_said_are_left_alone(keep: Run, network: Network) ->
     keep(table("private-1", network.subnets[:1], {ANYWHERE: network.nat}))
     assert not keep(table("private-1", network.subnets[:1], None))["changed"]
     assert network.tables()["cars-prod-private-1"]["routes"] == {ANYWHERE: network.nat}
+
+
+def test_subnets_and_tags_that_are_not_said_are_left_alone(keep: Run, network: Network) -> None:
+    table_id = keep(table("private-1", network.subnets[:1], {}))["route_table_ids"]["private-1"]
+    network.ec2.delete_tags(Resources=[table_id], Tags=[{"Key": "vahana:env"}])
+    ways_out = table("private-1", None, {ANYWHERE: network.nat})
+    assert keep(ways_out, tags=None)["changed"] and not keep(ways_out, tags=None)["changed"]
+    assert network.tables()["cars-prod-private-1"] == {
+        "subnets": network.subnets[:1],
+        "routes": {ANYWHERE: network.nat},
+    }
+    [found] = network.ec2.describe_route_tables(RouteTableIds=[table_id])["RouteTables"]
+    assert [tag["Key"] for tag in found["Tags"]] == ["Name"]
+
+
+def test_a_gateway_that_the_run_will_make_is_planned(keep: Run, network: Network) -> None:
+    keep(table("private-1", network.subnets[:1], {ANYWHERE: network.nat}))
+    planned = keep(table("private-1", None, {ANYWHERE: KNOWN_AFTER_APPLY}), check=True)
+    assert planned["changed"] and planned["diff"]["before"]["private-1"]["routes"] == {ANYWHERE: network.nat}
+    assert planned["diff"]["after"]["private-1"]["routes"] == {ANYWHERE: KNOWN_AFTER_APPLY}
+
+
+def test_a_range_is_asked_for_as_aws_keeps_it(keep: Run, network: Network) -> None:
+    wanted = table("a", network.subnets[:1], {"192.0.2.7/24": network.nat})
+    keep(wanted)
+    assert network.tables()["cars-prod-a"]["routes"] == {"192.0.2.0/24": network.nat}
+    assert not keep(wanted)["changed"]
+
+
+def test_two_tables_of_one_name_are_refused(keep: Run, network: Network) -> None:
+    first = keep(table("a", network.subnets[:1], {}))["route_table_ids"]["a"]
+    second = network.ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
+    network.ec2.create_tags(Resources=[second], Tags=[{"Key": "Name", "Value": "cars-prod-a"}])
+    result = keep(table("a", network.subnets[:1], {}))
+    assert result["failed"] and first in result["msg"] and second in result["msg"]
+
+
+def test_a_table_that_aws_does_not_show_yet_is_waited_for(
+    keep: Run, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, looks = tables_module.RouteTables.read, []
+
+    def late(tables: Any, field: str, values: list[str]) -> list[dict[str, Any]]:
+        looks.append(field)
+        return [] if looks.count("route-table-id") == 1 else read(tables, field, values)
+
+    monkeypatch.setattr(tables_module.RouteTables, "read", late)
+    monkeypatch.setattr(tables_module, "POLL", 0.01)
+    assert keep(table("a", network.subnets[:1], {}))["changed"]
+    assert looks == ["vpc-id", "route-table-id", "route-table-id"]
 
 
 def test_a_route_that_was_lost_edited_or_added_is_brought_back(keep: Run, network: Network) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from plugins.modules import ec2_security_groups as groups_module
 
@@ -68,8 +70,8 @@ def test_makes_groups_that_name_each_other(keep: Run, vpc: str) -> None:
     planned = keep(balancer(), backend(), check=True)
     assert planned["changed"] and not planned["security_group_ids"] and names(vpc) == ["default"]
     assert planned["diff"]["after"]["backend"] == {
-        "inbound": ["tcp 3000: cars-prod-load-balancer (Load balancer)"],
-        "outbound": [],
+        "inbound": {"tcp 3000 cars-prod-load-balancer": "Load balancer"},
+        "outbound": {},
     }
     made = keep(balancer(), backend())
     assert names(vpc) == ["cars-prod-backend", "cars-prod-load-balancer", "default"]
@@ -88,9 +90,7 @@ def test_a_second_run_reads_once_and_changes_nothing(keep: Run, calls: Calls) ->
     calls.clear()
     second = keep(balancer(), backend())
     assert not second["changed"] and second["security_group_ids"] == first["security_group_ids"]
-    operations = [operation for _region, operation, _key in calls]
-    assert operations.count("DescribeSecurityGroups") == 1
-    assert all(operation.startswith("Describe") for operation in operations)
+    assert [operation for _region, operation, _key in calls] == ["DescribeSecurityGroups"]
 
 
 def test_new_rules_come_before_old_ones_go(keep: Run, calls: Calls) -> None:
@@ -115,6 +115,45 @@ def test_a_range_is_asked_for_as_aws_keeps_it(keep: Run) -> None:
     assert not keep(office, backend())["changed"]
 
 
+def refuse(monkeypatch: pytest.MonkeyPatch, refused: str, code: str, times: int = 1) -> None:
+    """Let the API refuse an operation for some times."""
+    client_class: Any = BaseClient
+    call, asked = client_class._make_api_call, []
+
+    def refusing(client: Any, operation: str, parameters: Any) -> Any:
+        if operation == refused:
+            asked.append(operation)
+            if len(asked) <= times:
+                raise ClientError({"Error": {"Code": code, "Message": code}}, operation)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(client_class, "_make_api_call", refusing)
+
+
+def test_without_room_for_both_old_rules_go_first(keep: Run, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    group_id = keep(balancer(), backend())["security_group_ids"]["load_balancer"]
+    refuse(monkeypatch, "AuthorizeSecurityGroupIngress", "RulesPerSecurityGroupLimitExceeded")
+    calls.clear()
+    other = balancer(inbound=[rule(443, cidrs=["198.51.100.0/24"])])
+    assert keep(other, backend())["changed"]
+    operations = [operation for _region, operation, _key in calls]
+    assert operations.index("RevokeSecurityGroupIngress") < operations.index("AuthorizeSecurityGroupIngress")
+    assert [each["FromPort"] for each in group(group_id)["IpPermissions"]] == [443]
+
+
+def test_more_rules_than_a_group_may_have_fail(keep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(balancer(inbound=[]), backend())
+    refuse(monkeypatch, "AuthorizeSecurityGroupIngress", "RulesPerSecurityGroupLimitExceeded", times=9)
+    assert "RulesPerSecurityGroupLimitExceeded" in keep(balancer(), backend())["msg"]
+
+
+def test_absent_takes_what_is_gone_for_done(keep: Run, vpc: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(balancer(), backend())
+    refuse(monkeypatch, "DeleteSecurityGroup", "InvalidGroup.NotFound")
+    assert keep(state="absent")["changed"]
+    assert len(names(vpc)) == 2
+
+
 def test_a_rule_that_somebody_added_or_took_is_undone(keep: Run) -> None:
     ids = keep(balancer(), backend())["security_group_ids"]
     ec2 = boto3.client("ec2")
@@ -125,7 +164,7 @@ def test_a_rule_that_somebody_added_or_took_is_undone(keep: Run) -> None:
         GroupId=ids["load_balancer"], IpPermissions=group(ids["load_balancer"])["IpPermissionsEgress"]
     )
     planned = keep(balancer(), backend(), check=True)
-    assert f"tcp 22: {EVERYBODY}" in planned["diff"]["before"]["backend"]["inbound"]
+    assert planned["diff"]["before"]["backend"]["inbound"][f"tcp 22 {EVERYBODY}"] == "(no description)"
     assert keep(balancer(), backend())["changed"] and not keep(balancer(), backend())["changed"]
     assert [permission["FromPort"] for permission in group(ids["backend"])["IpPermissions"]] == [3000]
     assert group(ids["load_balancer"])["IpPermissionsEgress"][0]["FromPort"] == 3000
@@ -161,7 +200,13 @@ def test_what_a_run_left_half_made_is_completed(keep: Run, vpc: str) -> None:
     boto3.client("ec2").create_security_group(VpcId=vpc, GroupName="cars-prod-backend", Description="Backend")
     planned = keep(balancer(), backend(), check=True)
     assert set(planned["security_group_ids"]) == {"backend"}
-    assert planned["diff"]["before"] == {"backend": {"inbound": [], "outbound": [f"all: {EVERYBODY}"]}}
+    assert planned["diff"]["before"] == {
+        "backend": {
+            "inbound": {},
+            "outbound": {f"all {EVERYBODY}": "(no description)"},
+            "tags": {},
+        }
+    }
     ids = keep(balancer(), backend())["security_group_ids"]
     assert group(ids["backend"])["IpPermissions"][0]["UserIdGroupPairs"][0]["GroupId"] == ids["load_balancer"]
     assert not keep(balancer(), backend())["changed"]
