@@ -88,6 +88,14 @@ def lose_private_route(account: Account) -> None:
     account.client("ec2").delete_route(RouteTableId=_private_route_table(account), DestinationCidrBlock="0.0.0.0/0")
 
 
+def lead_private_subnet_elsewhere(account: Account) -> None:
+    """Take one of the private subnets out of its route table."""
+    ec2 = account.client("ec2")
+    [table] = ec2.describe_route_tables(RouteTableIds=[_private_route_table(account)])["RouteTables"]
+    for link in table["Associations"]:
+        ec2.disassociate_route_table(AssociationId=link["RouteTableAssociationId"])
+
+
 def lose_nat_gateway(account: Account) -> None:
     """Delete the NAT gateway."""
     ec2 = account.client("ec2")
@@ -484,6 +492,7 @@ DRIFTS: dict[str, list[Drift]] = {
         add_security_group_rule,
         lose_subnet_tag,
         lose_private_route,
+        lead_private_subnet_elsewhere,
         lose_nat_gateway,
         lose_endpoint,
         lose_endpoint_of_subnet,
