@@ -271,8 +271,10 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     after: dict[str, Any] = {name: {} for name in wanted}
     for name, found in there.items():
         had, has = tables.keep_tags(name, found)
-        if had or has:
-            before[name]["tags"], after[name]["tags"] = had, has
+        if had:
+            before[name]["tags"] = had
+        if has:
+            after[name]["tags"] = has
     for name in routes:
         was = routes_of(there[name]) if name in there else {}
         tables.keep_routes(ids[name], was, routes[name])

@@ -383,8 +383,10 @@ def present(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
         found = groups.found.get(groups.name_of(key), {})
         if key in there:
             had, has = groups.keep_tags(key, found)
-            if had or has:
-                before[key]["tags"], after[key]["tags"] = had, has
+            if had:
+                before[key]["tags"] = had
+            if has:
+                after[key]["tags"] = has
             if found["Description"] != group["description"]:
                 module.warn(f"{found['GroupName']}: AWS cannot change a group's description ({found['Description']})")
         for direction, (field, _end) in DIRECTIONS.items():
