@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ansible.module_utils.vpc_parts import TABLE_NOT_YET
 from ansible_collections.amazon.aws.plugins.module_utils.ec2 import ensure_ec2_tags
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
@@ -143,10 +144,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    # A route table that was just made may not be known everywhere yet. AWS spells it in both ways.
-    retries = AWSRetry.jittered_backoff(
-        catch_extra_error_codes=["InvalidRouteTableID.NotFound", "InvalidRouteTableId.NotFound"]
-    )
+    retries = AWSRetry.jittered_backoff(catch_extra_error_codes=TABLE_NOT_YET)
     try:
         result = ensure(module, module.client("ec2", retry_decorator=retries))
     except (BotoCoreError, ClientError) as error:

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from ansible.module_utils.planning import is_planned
-from ansible_collections.amazon.aws.plugins.module_utils.ec2 import ensure_ec2_tags
+from ansible.module_utils.vpc_parts import TABLE_NOT_YET, VpcParts
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
@@ -96,10 +95,6 @@ route_table_ids:
   type: dict
 """
 
-# AWS spells it in both ways.
-NOT_YET = ["InvalidRouteTableID.NotFound", "InvalidRouteTableId.NotFound"]
-PROPAGATION, POLL = 60.0, 1.0
-"""Seconds until a new table is known, and between two looks."""
 TARGETS = {"igw": "GatewayId", "nat": "NatGatewayId"}
 """Parameter of a route by what its target's id begins with."""
 
@@ -160,8 +155,9 @@ class RouteTables:
         Raises:
             ValueError: two tables have the same name, so that nothing says which of them is meant.
         """
-        self.module, self.client, self.vpc_id = module, client, module.params["vpc_id"]
-        found = self.read("vpc-id", [self.vpc_id])
+        self.module, self.vpc_id = module, module.params["vpc_id"]
+        self.parts = VpcParts(module, client, "route-table", "RouteTables", "RouteTableId")
+        found = self.parts.read("vpc-id", [self.vpc_id])
         self.by_name: dict[str, dict[str, Any]] = {}
         for table in found:
             name = boto3_tag_list_to_ansible_dict(table["Tags"]).get("Name", "")
@@ -179,15 +175,6 @@ class RouteTables:
             if link.get("SubnetId") and link["AssociationState"]["State"] not in ("disassociating", "failed")
         }
 
-    def read(self, field: str, values: list[str]) -> list[dict[str, Any]]:
-        """Return the tables of which a field is one of some values."""
-        pages = self.client.get_paginator("describe_route_tables").paginate(Filters=[{"Name": field, "Values": values}])
-        return [table for page in pages for table in page["RouteTables"]]
-
-    def write(self, operation: str, **parameters: Any) -> Any:
-        """Call the API, but not in check mode."""
-        return {} if self.module.check_mode else getattr(self.client, operation)(aws_retry=True, **parameters)
-
     def tags_of(self, name: str) -> dict[str, str]:
         """Return the tags of a table by its own name."""
         return {**(self.module.params["tags"] or {}), "Name": f"{self.module.params['name']}-{name}"}
@@ -203,30 +190,15 @@ class RouteTables:
     def make(self, name: str) -> str:
         """Make a table and return its id, which is empty in check mode."""
         specifications = boto3_tag_specifications(self.tags_of(name), ["route-table"])
-        made = self.write("create_route_table", VpcId=self.vpc_id, TagSpecifications=specifications)
+        made = self.parts.write("create_route_table", VpcId=self.vpc_id, TagSpecifications=specifications)
         return str(made["RouteTable"]["RouteTableId"]) if made else ""
-
-    def settle(self, made: Collection[str]) -> None:
-        """Wait until the API lists what was made: whoever looks next would make it again.
-
-        Raises:
-            TimeoutError: that took too long.
-        """
-        deadline = time.monotonic() + PROPAGATION
-        while len(self.read("route-table-id", sorted(made))) < len(made):
-            if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"AWS does not show the tables it has made: {', '.join(sorted(made))}. Run it again."
-                )
-            time.sleep(POLL)
 
     def keep_tags(self, name: str, table: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
         """Keep a table's tags; return those that differ, as they were and as they are to be."""
-        was, would = boto3_tag_list_to_ansible_dict(table["Tags"]), self.tags_of(name)
-        if self.module.params["tags"] is None or was == would:
+        if self.module.params["tags"] is None:
             return {}, {}
-        ensure_ec2_tags(self.client, self.module, table["RouteTableId"], resource_type="route-table", tags=would)
-        return dict(was.items() - would.items()), dict(would.items() - was.items())
+        had, has = self.parts.keep_tags(table, self.tags_of(name))
+        return had, has
 
     def keep_routes(self, table_id: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
         """Bring a table's routes to what is asked."""
@@ -235,21 +207,23 @@ class RouteTables:
         for cidr, target in after.items():
             if before.get(cidr) != target:
                 operation = "replace_route" if cidr in before else "create_route"
-                self.write(operation, RouteTableId=table_id, **destination(cidr), **{parameter_of(target): target})
+                self.parts.write(
+                    operation, RouteTableId=table_id, **destination(cidr), **{parameter_of(target): target}
+                )
         for cidr in before.keys() - after.keys():
-            self.write("delete_route", RouteTableId=table_id, **destination(cidr))
+            self.parts.write("delete_route", RouteTableId=table_id, **destination(cidr))
 
     def keep_subnets(self, wanted: Mapping[str, str], ours: Collection[str]) -> None:
         """Have each subnet use its table, and let those go that use one of ours and are wanted in none."""
         for subnet, table_id in wanted.items():
             link, used = self.used.get(subnet, ("", ""))
             if not link:
-                self.write("associate_route_table", RouteTableId=table_id, SubnetId=subnet)
+                self.parts.write("associate_route_table", RouteTableId=table_id, SubnetId=subnet)
             elif used != table_id:
-                self.write("replace_route_table_association", AssociationId=link, RouteTableId=table_id)
+                self.parts.write("replace_route_table_association", AssociationId=link, RouteTableId=table_id)
         for subnet, (link, used) in self.used.items():
             if used in ours and subnet not in wanted:
-                self.write("disassociate_route_table", AssociationId=link)
+                self.parts.write("disassociate_route_table", AssociationId=link)
 
 
 def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
@@ -266,7 +240,7 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     ids = {name: there[name]["RouteTableId"] if name in there else tables.make(name) for name in wanted}
     made = [ids[name] for name in wanted if name not in there and ids[name]]
     if made:
-        tables.settle(made)
+        tables.parts.settle("route-table-id", made)
     before: dict[str, Any] = {name: {} for name in there}
     after: dict[str, Any] = {name: {} for name in wanted}
     for name, found in there.items():
@@ -314,8 +288,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    # A table that was just made may not be known everywhere yet.
-    retries = AWSRetry.jittered_backoff(catch_extra_error_codes=NOT_YET)
+    retries = AWSRetry.jittered_backoff(catch_extra_error_codes=TABLE_NOT_YET)
     try:
         result = ensure(module, module.client("ec2", retry_decorator=retries))
     except (BotoCoreError, ClientError) as error:

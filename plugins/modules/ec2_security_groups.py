@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ansible.module_utils.ownership import owned_by
+from ansible.module_utils.vpc_parts import VpcParts
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
-from ansible_collections.amazon.aws.plugins.module_utils.ec2 import ensure_ec2_tags
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
@@ -152,8 +151,6 @@ DIRECTIONS = {"inbound": ("IpPermissions", "ingress"), "outbound": ("IpPermissio
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 FULL = "RulesPerSecurityGroupLimitExceeded"
 GONE = ("InvalidGroup.NotFound", "InvalidPermission.NotFound")
-PROPAGATION, POLL = 60.0, 1.0
-"""Seconds until a new group is known with the rule AWS gives it, and between two looks."""
 
 
 class Rule(NamedTuple):
@@ -265,19 +262,9 @@ class SecurityGroups:
 
     def __init__(self, module: AnsibleAWSModule, client: Any) -> None:
         """Read what is there."""
-        self.module, self.client, self.params = module, client, module.params
-        self.found = {group["GroupName"]: group for group in self.read("vpc-id", [self.params["vpc_id"]])}
-
-    def read(self, field: str, values: list[str]) -> list[dict[str, Any]]:
-        """Return the groups of which a field is one of some values."""
-        pages = self.client.get_paginator("describe_security_groups").paginate(
-            Filters=[{"Name": field, "Values": values}]
-        )
-        return [group for page in pages for group in page["SecurityGroups"]]
-
-    def write(self, operation: str, **parameters: Any) -> Any:
-        """Call the API, but not in check mode."""
-        return {} if self.module.check_mode else getattr(self.client, operation)(aws_retry=True, **parameters)
+        self.params = module.params
+        self.parts = VpcParts(module, client, "security-group", "SecurityGroups", "GroupId")
+        self.found = {group["GroupName"]: group for group in self.parts.read("vpc-id", [self.params["vpc_id"]])}
 
     def name_of(self, key: str) -> str:
         """Return the name of a group."""
@@ -289,7 +276,7 @@ class SecurityGroups:
 
     def make(self, key: str, description: str) -> str:
         """Make a group and return its id; in check mode its name stands for it."""
-        made = self.write(
+        made = self.parts.write(
             "create_security_group",
             VpcId=self.params["vpc_id"],
             GroupName=self.name_of(key),
@@ -304,17 +291,8 @@ class SecurityGroups:
         Raises:
             TimeoutError: that took too long.
         """
-        deadline = time.monotonic() + PROPAGATION
-        while True:
-            groups = self.read("group-id", sorted(made))
-            if len(groups) == len(made) and all(group["IpPermissionsEgress"] for group in groups):
-                self.found |= {group["GroupName"]: group for group in groups}
-                return
-            if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"AWS does not show the groups it has made: {', '.join(sorted(made))}. Run it again."
-                )
-            time.sleep(POLL)
+        groups = self.parts.settle("group-id", made, lambda group: group["IpPermissionsEgress"])
+        self.found |= {group["GroupName"]: group for group in groups}
 
     def bring(self, group_id: str, direction: str, there: Mapping[Rule, dict[str, Any]], after: Rules) -> None:
         """Bring a group's rules in one direction to what is asked."""
@@ -338,18 +316,11 @@ class SecurityGroups:
         """Make those of some writes of a group's rules that have something to write."""
         for operation, permissions in steps:
             if permissions:
-                self.write(operation, GroupId=group_id, IpPermissions=permissions)
-
-    def keep_tags(self, key: str, group: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-        """Keep a group's tags; return those that differ, as they were and as they are to be."""
-        was, would = boto3_tag_list_to_ansible_dict(group.get("Tags", [])), self.tags_of(key)
-        if was != would:
-            ensure_ec2_tags(self.client, self.module, group["GroupId"], resource_type="security-group", tags=would)
-        return dict(was.items() - would.items()), dict(would.items() - was.items())
+                self.parts.write(operation, GroupId=group_id, IpPermissions=permissions)
 
     def delete(self, group: Mapping[str, Any]) -> None:
         """Delete a group."""
-        self.write("delete_security_group", GroupId=group["GroupId"])
+        self.parts.write("delete_security_group", GroupId=group["GroupId"])
 
     def empty(self, group: Mapping[str, Any]) -> None:
         """Take all rules from a group."""
@@ -382,7 +353,7 @@ def present(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     for key, group in wanted.items():
         found = groups.found.get(groups.name_of(key), {})
         if key in there:
-            had, has = groups.keep_tags(key, found)
+            had, has = groups.parts.keep_tags(found, groups.tags_of(key))
             if had:
                 before[key]["tags"] = had
             if has:

@@ -139,14 +139,14 @@ def test_two_tables_of_one_name_are_refused(keep: Run, network: Network) -> None
 def test_a_table_that_aws_does_not_show_yet_is_waited_for(
     keep: Run, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, looks = tables_module.RouteTables.read, []
+    read, looks = tables_module.VpcParts.read, []
 
     def late(tables: Any, field: str, values: list[str]) -> list[dict[str, Any]]:
         looks.append(field)
         return [] if looks.count("route-table-id") == 1 else read(tables, field, values)
 
-    monkeypatch.setattr(tables_module.RouteTables, "read", late)
-    monkeypatch.setattr(tables_module, "POLL", 0.01)
+    monkeypatch.setattr(tables_module.VpcParts, "read", late)
+    monkeypatch.setattr(tables_module.VpcParts, "poll", 0.01)
     assert keep(table("a", network.subnets[:1], {}))["changed"]
     assert looks == ["vpc-id", "route-table-id", "route-table-id"]
 

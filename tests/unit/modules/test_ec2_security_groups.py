@@ -239,30 +239,30 @@ def test_bad_rules_are_refused_before_the_first_call(keep: Run, calls: Calls, wr
 
 
 def test_a_group_that_aws_does_not_show_yet_is_waited_for(keep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, looks = groups_module.SecurityGroups.read, []
+    read, looks = groups_module.VpcParts.read, []
 
     def late(groups: Any, field: str, values: list[str]) -> list[dict[str, Any]]:
-        found = read(groups, field, values)
+        found: list[dict[str, Any]] = read(groups, field, values)
         looks.append(field)
         if looks.count("group-id") == 1:
             return [{**each, "IpPermissionsEgress": []} for each in found]
         return found
 
-    monkeypatch.setattr(groups_module.SecurityGroups, "read", late)
-    monkeypatch.setattr(groups_module, "POLL", 0.01)
+    monkeypatch.setattr(groups_module.VpcParts, "read", late)
+    monkeypatch.setattr(groups_module.VpcParts, "poll", 0.01)
     ids = keep(balancer(), backend())["security_group_ids"]
     assert looks == ["vpc-id", "group-id", "group-id"]
     assert group(ids["backend"])["IpPermissionsEgress"] == []
 
 
 def test_a_group_that_aws_never_shows_fails_with_what_to_do(keep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = groups_module.SecurityGroups.read
+    read = groups_module.VpcParts.read
     monkeypatch.setattr(
-        groups_module.SecurityGroups,
+        groups_module.VpcParts,
         "read",
         lambda groups, field, values: read(groups, field, values) if field == "vpc-id" else [],
     )
-    monkeypatch.setattr(groups_module, "PROPAGATION", 0.05)
-    monkeypatch.setattr(groups_module, "POLL", 0.01)
+    monkeypatch.setattr(groups_module.VpcParts, "propagation", 0.05)
+    monkeypatch.setattr(groups_module.VpcParts, "poll", 0.01)
     result = keep(balancer(), backend())
     assert result["failed"] and "Run it again" in result["msg"]
