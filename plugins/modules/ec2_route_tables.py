@@ -128,17 +128,22 @@ def routes_of(table: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def wanted_routes(routes: Mapping[str, str]) -> dict[str, str]:
-    """Return routes as AWS keeps them: address ranges without bits of a host.
+def wanted_routes(name: str, routes: Mapping[str, str]) -> dict[str, str]:
+    """Return a table's routes as AWS keeps them: address ranges without bits of a host.
 
     Raises:
         ValueError: a range is none, or a target is one that the module does not know.
     """
-    for target in routes.values():
-        # In a plan the gateway may be one that the run will make.
-        if not is_planned(target):
-            parameter_of(target)
-    return {str(ipaddress.ip_network(cidr, strict=False)): target for cidr, target in routes.items()}
+    kept = {}
+    for cidr, target in routes.items():
+        try:
+            # In a plan the gateway may be one that the run will make.
+            if not is_planned(target):
+                parameter_of(target)
+            kept[str(ipaddress.ip_network(cidr, strict=False))] = target
+        except ValueError as error:
+            raise ValueError(f"route table {name}, route {cidr}: {error}") from None
+    return kept
 
 
 def destination(cidr: str) -> dict[str, str]:
@@ -153,15 +158,16 @@ class RouteTables:
         """Read what is there.
 
         Raises:
-            ValueError: two tables have the same name, so that nothing says which of them is meant.
+            ValueError: two tables have a name that is asked for, so that nothing says which of them is meant.
         """
         self.module, self.vpc_id = module, module.params["vpc_id"]
+        asked = {self.tags_of(table["name"])["Name"] for table in module.params["tables"]}
         self.parts = VpcParts(module, client, "route-table", "RouteTables", "RouteTableId")
         found = self.parts.read("vpc-id", [self.vpc_id])
         self.by_name: dict[str, dict[str, Any]] = {}
         for table in found:
             name = boto3_tag_list_to_ansible_dict(table["Tags"]).get("Name", "")
-            if name and name in self.by_name:
+            if name in asked and name in self.by_name:
                 ids = ", ".join(sorted([table["RouteTableId"], self.by_name[name]["RouteTableId"]]))
                 raise ValueError(
                     f"{self.vpc_id} has two route tables of the name {name} ({ids}): delete the one that is unused"
@@ -234,7 +240,9 @@ def ensure(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
         TimeoutError: AWS does not show what it has made.
     """
     wanted = {table["name"]: table for table in module.params["tables"]}
-    routes = {name: wanted_routes(table["routes"]) for name, table in wanted.items() if table["routes"] is not None}
+    routes = {
+        name: wanted_routes(name, table["routes"]) for name, table in wanted.items() if table["routes"] is not None
+    }
     tables = RouteTables(module, client)
     there = {name: found for name in wanted if (found := tables.find(name))}
     ids = {name: there[name]["RouteTableId"] if name in there else tables.make(name) for name in wanted}

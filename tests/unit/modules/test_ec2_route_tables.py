@@ -210,3 +210,18 @@ def test_refuses_a_target_it_does_not_know(keep: Run, network: Network, calls: l
     calls.clear()
     result = keep(table("a", network.subnets[:1], {ANYWHERE: "eni-0a1b2c3d"}))
     assert result["failed"] and "'eni-0a1b2c3d' is neither" in result["msg"] and not calls
+    assert "route table a" in result["msg"]
+
+
+def test_refuses_a_range_that_is_none(keep: Run, network: Network) -> None:
+    result = keep(table("a", network.subnets[:1], {"10.0.0/8": network.internet}))
+    assert result["failed"] and "route table a, route 10.0.0/8: " in result["msg"] and not network.tables()
+
+
+def test_minds_two_tables_of_one_name_only_where_the_name_is_asked_for(keep: Run, network: Network) -> None:
+    for _twin in range(2):
+        made = network.ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
+        network.ec2.create_tags(Resources=[made], Tags=[{"Key": "Name", "Value": "cars-prod-b"}])
+    assert keep(table("a", network.subnets[:1], {}))["changed"]
+    result = keep(table("b", network.subnets[1:], {}))
+    assert result["failed"] and "two route tables of the name cars-prod-b" in result["msg"]
