@@ -233,6 +233,7 @@ def _identity(emulator: Emulator) -> Iterator[str]:
         yield "iam role"
         for _ in items(iam, "list_role_policies", "PolicyNames", RoleName=role["RoleName"]):
             yield "iam role policy"
+    yield from _keys(emulator)
     for secret in items(emulator.client("secretsmanager"), "list_secrets", "SecretList"):
         yield "secretsmanager secret"
         for _ in secret["SecretVersionsToStages"]:
@@ -241,6 +242,22 @@ def _identity(emulator: Emulator) -> Iterator[str]:
     for parameter in items(ssm, "get_parameters_by_path", "Parameters", Path="/", Recursive=True):
         if not parameter["Name"].startswith("/aws/"):
             yield "ssm parameter"
+
+
+def _keys(emulator: Emulator) -> Iterator[str]:
+    kms = emulator.client("kms")
+    aliases = {alias["AliasName"]: alias.get("TargetKeyId") for alias in items(kms, "list_aliases", "Aliases")}
+    # Those of AWS's services themselves are made when one is used.
+    own = {key for name, key in aliases.items() if name.startswith("alias/aws/")}
+    for key in aliases.values():
+        if key not in own:
+            yield "kms alias"
+    for key in items(kms, "list_keys", "Keys"):
+        if key["KeyId"] in own or kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"] == "PendingDeletion":
+            continue
+        yield "kms key"
+        if kms.get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"]:
+            yield "kms key rotation"
 
 
 def _balancers(emulator: Emulator) -> Iterator[str]:

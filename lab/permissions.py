@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab import api_errors, policies, settings, signature
+from lab import api_errors, keys, policies, settings, signature
 from lab.api_errors import StartResponse
 
 PREFIXES = {"monitoring": "cloudwatch", "email": "ses", "tagging": "tag"}
@@ -270,7 +270,18 @@ def allowed(role_arn: str, action: str, resource: str, region: str) -> bool:
     }
     if action.startswith("s3:") and resource != "*":
         found |= policies.effects(_bucket_policy(resource), action, resource, context, role_arn)
-    return policies.ALLOW in found and policies.DENY not in found
+    may = policies.ALLOW in found and policies.DENY not in found
+    return may and (action != "secretsmanager:GetSecretValue" or _opens(role_arn, resource, region))
+
+
+def _opens(role_arn: str, secret_arn: str, region: str) -> bool:
+    """May a role use the key that encrypts a secret? One without a key of its own asks for nothing."""
+    from moto.secretsmanager.models import secretsmanager_backends
+
+    secrets = secretsmanager_backends[settings.ACCOUNT_ID][region].secrets
+    found = next((secret for secret in list(secrets.values()) if secret.arn == secret_arn), None)
+    key = keys.find(str(found.kms_key_id or ""), region) if found else None
+    return key is None or keys.serves_role(key, role_arn, "secretsmanager", region, _policies_of(role_arn))
 
 
 def permitted(key: str, action: str, resource: str, region: str) -> bool:

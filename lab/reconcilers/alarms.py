@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.sns.models import sns_backends
 
-from lab import alarms, mailbox, metrics, settings
+from lab import alarms, keys, mailbox, metrics, settings
 from lab.moto_patches import sns
 from lab.reconcilers.base import Reconciler
 
 LOOKS = 6
 """Looks in a minute of the lab."""
+SERVICE = "cloudwatch.amazonaws.com"
 KEPT_SECONDS = 3600
 """How long values are kept at least."""
 
@@ -135,7 +136,10 @@ class Alarms(Reconciler):
         }[decided]
         for arn in actions if alarm.actions_enabled else []:
             topic = sns_backends[settings.ACCOUNT_ID][backend.region_name].topics.get(arn)
-            if topic is not None:
+            key = keys.find(topic.kms_master_key_id or "", backend.region_name) if topic is not None else None
+            if key is not None and not keys.serves_service(key, SERVICE, alarm.alarm_arn):
+                self.log.warning("%s tells nobody: the key of %s does not let CloudWatch use it", alarm.name, arn)
+            elif topic is not None:
                 message = {
                     "default": json.dumps(_message(backend, alarm, before)),
                     "email": _mail(backend, alarm, before),

@@ -138,6 +138,7 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
     if "cache" in layers:
         demands.append(_cache(str(tier["cache_node_type"]), 1 + int(tier.get("cache_replicas", 0))))
     demands.append(Demand("secret", _secrets(layers), "secret"))
+    demands.append(Demand("kms key", int(bool(tier.get("identity_encryption_key"))), "KMS key"))
     containers = "containers" in layers
     if containers:
         count = len(tier["containers_services"]) * int(tier["containers_min_tasks"])
@@ -184,6 +185,7 @@ def stack_demands(stack: Mapping[str, Any], volume_gb: float) -> list[Demand]:
         demands.append(_cache(str(cache["node_type"]), int(cache["nodes"])))
     owned = [f"{entry['service']}:{entry['type']}" for entry in stack["resources"]]
     demands.append(Demand("secret", owned.count("secretsmanager:secret"), "secret"))
+    demands.append(Demand("kms key", owned.count("kms:key"), "KMS key"))
     demands.append(Demand("alarm", owned.count("cloudwatch:alarm"), "alarm"))
     services = stack["containers"]["services"]
     if services:
@@ -219,7 +221,8 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
     group = wanted["compute_kind"] == "auto_scaling_group"
     least, most = (int(wanted["compute_min_size"]), int(wanted["compute_max_size"])) if group else (1, 1)
     count = min(max(len(stack["compute"]["instances"]), least), most) if "compute" in layers else 0
-    owned = [entry for entry in stack["resources"] if entry["service"] != "secretsmanager"]
+    owned = [entry for entry in stack["resources"] if entry["service"] not in ("secretsmanager", "kms")]
+    key = wanted.get("identity_encryption_key") or stack["identity"]["encryption_key_arn"]
     cache = {
         "identifier": "planned",
         "node_type": wanted["cache_node_type"],
@@ -273,7 +276,11 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
                 "health_check_id": "planned" if "dns" in layers and wanted["dns_health_check"] else "",
                 "health_checks": wanted["regions"] if len(wanted["regions"]) > 1 else [],
             },
-            "resources": [*owned, *[{"service": "secretsmanager", "type": "secret"}] * _secrets(layers)],
+            "resources": [
+                *owned,
+                *[{"service": "secretsmanager", "type": "secret"}] * _secrets(layers),
+                *[{"service": "kms", "type": "key"}] * bool(key),
+            ],
         },
         volume_gb,
     )

@@ -166,6 +166,14 @@ def _parameter_group(aws: Aws, resource: Resource) -> dict[str, Any]:
     }
 
 
+def _key(aws: Aws, resource: Resource) -> dict[str, Any]:
+    kms = aws.clients["kms"]
+    return {
+        "Policy": json.loads(kms.get_key_policy(KeyId=resource.id, PolicyName="default")["Policy"]),
+        "KeyRotationEnabled": kms.get_key_rotation_status(KeyId=resource.id)["KeyRotationEnabled"],
+    }
+
+
 def _topic(aws: Aws, resource: Resource) -> dict[str, Any]:
     sns = aws.clients["sns"]
     subscriptions = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=resource.arn)
@@ -317,6 +325,7 @@ DETAILS: Mapping[str, Reader] = {
     "cloudtrail:trail": _trail,
     "budgets:budget": _budget,
     "rds:pg": _parameter_group,
+    "kms:key": _key,
     "sns:topic": _topic,
     "lambda:function": _lambda_function,
     "dynamodb:table": _table,

@@ -85,6 +85,7 @@ EMPTY: dict[str, Any] = {
         "database_secret_arn": "",
         "backend_secret_arn": "",
         "cache_secret_arn": "",
+        "encryption_key_arn": "",
     },
     "network": {
         "vpc_id": "",
@@ -445,6 +446,27 @@ def _secrets(aws: Aws) -> Iterator[Resource]:
     # A secret that is scheduled for deletion is not listed: it is gone unless somebody restores it.
     for item in pages(aws.clients["secretsmanager"], "list_secrets", "SecretList", Filters=filters):
         yield Resource("secretsmanager:secret", item["Name"], item["ARN"], tags_of(item.get("Tags")), True, item)
+
+
+def _keys(aws: Aws) -> Iterator[Resource]:
+    """Read the key by its alias, and any other that has our tags: whoever was killed between the two has left one."""
+    kms, alias = aws.clients["kms"], f"alias/{aws.environment.name_prefix}"
+    filters = [{"Key": key, "Values": [value]} for key, value in aws.environment.tags.items()]
+    asked = {"TagFilters": filters, "ResourceTypeFilters": ["kms:key"]}
+    found = {
+        item["ResourceARN"]
+        for item in pages(aws.clients["tagging"], "get_resources", "ResourceTagMappingList", **asked)
+    }
+    try:
+        named = kms.describe_key(KeyId=alias)["KeyMetadata"]["Arn"]
+    except kms.exceptions.NotFoundException:
+        named = ""
+    for arn in sorted({*found, named} - {""}):
+        item = kms.describe_key(KeyId=arn)["KeyMetadata"]
+        # What waits for its end is gone unless a run takes it back.
+        if item["KeyState"] not in ("PendingDeletion", "PendingReplicaDeletion"):
+            tags = {tag["TagKey"]: tag["TagValue"] for tag in pages(kms, "list_resource_tags", "Tags", KeyId=arn)}
+            yield Resource("kms:key", item["KeyId"], arn, tags, arn == named, {**item, "Named": arn == named})
 
 
 def _parameters(aws: Aws) -> Iterator[Resource]:
@@ -1033,6 +1055,7 @@ MORE_READERS: tuple[tuple[str, Reader], ...] = (
         "arn:*:ec2:*:natgateway/*",
         _ec2("natgateway", "describe_nat_gateways", "NatGateways", "NatGatewayId", ("deleted",)),
     ),
+    ("arn:*:kms:*:key/*", _keys),
     ("arn:*:s3:::*-images-*", _bucket("images")),
     ("arn:*:s3:::*-audit-*", _bucket("audit")),
     ("arn:*:cloudtrail:*:trail/*", _trails),
@@ -1095,6 +1118,8 @@ LISTED = frozenset(
         *(f"rds:{kind}" for kind in ("db", "pg", "subgrp", "snapshot")),
         # Nodes and their snapshots come and go with the group.
         *(f"elasticache:{kind}" for kind in ("replicationgroup", "subnetgroup", "cluster", "snapshot")),
+        # One that awaits its deletion stays in the tagging API for a month.
+        "kms:key",
         "secretsmanager:secret",
         "ssm:parameter",
         "s3:bucket",
@@ -1293,6 +1318,7 @@ def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) ->
         database_secret_arn=secrets.get("database", ""),
         backend_secret_arn=secrets.get("backend", ""),
         cache_secret_arn=secrets.get("cache", ""),
+        encryption_key_arn=_key(ours.get("kms:key", [])),
     )
     for bucket in ours.get("s3:bucket", []):
         stack["storage"][f"{bucket.description['suffix']}_bucket"] = bucket.id
@@ -1318,6 +1344,11 @@ def _fill_small(stack: dict[str, Any], ours: Found, environment: Environment) ->
             if resource.description.get("StateValue") == "ALARM"
         ],
     )
+
+
+def _key(keys: Sequence[Resource]) -> str:
+    """Return the ARN of the key in use: the one with the alias, else the first that lacks it."""
+    return next((key.arn for key in sorted(keys, key=lambda key: (not key.description["Named"], key.arn))), "")
 
 
 def _fill_network(stack: dict[str, Any], ours: Found, environment: Environment) -> None:

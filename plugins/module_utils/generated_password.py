@@ -11,6 +11,10 @@ PASSWORD_OPTIONS: dict[str, Any] = {
     "exclude_characters": {"type": "str", "default": " !\"#$%&'()*+,/:;<=>?@[\\]^`{|}~"},
 }
 
+KEY_OPTION: dict[str, Any] = {"kms_key_id": {"type": "str", "no_log": False}}
+OWN_KEY = "alias/aws/secretsmanager"
+"""Source: AWS Secrets Manager User Guide, "Secret encryption and decryption"."""
+
 
 def describe(client: Any, name: str) -> dict[str, Any] | None:
     """Return what DescribeSecret says, ``None`` when there is no such secret (or it was deleted for good)."""
@@ -25,6 +29,19 @@ def version_with(described: Mapping[str, Any], label: str) -> str:
     """Return the id of the version that has a label, empty when none has."""
     versions = described.get("VersionIdsToStages") or {}
     return next((version for version, labels in versions.items() if label in labels), "")
+
+
+def key_change(described: Mapping[str, Any], wanted: str | None) -> dict[str, str]:
+    """Return the argument of UpdateSecret that brings a secret under its key; nothing where it is, or none is named.
+
+    Args:
+        described: what DescribeSecret says; it names no key where that is Secrets Manager's own.
+        wanted: the key's ARN, empty for Secrets Manager's own, None to leave it.
+    """
+    current = str(described.get("KmsKeyId") or "")
+    if wanted is None or current.rpartition("/")[2] == wanted.rpartition("/")[2]:
+        return {}
+    return {"KmsKeyId": wanted or OWN_KEY}
 
 
 def new_password(client: Any, params: Mapping[str, Any]) -> str:

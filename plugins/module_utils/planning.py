@@ -330,6 +330,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         if value and all(isinstance(part, dict) and "Key" in part and len(part) <= 2 for part in value):
             return {part["Key"]: part.get("Value") for part in value}
+        if value and all(isinstance(part, dict) and part.keys() == {"TagKey", "TagValue"} for part in value):
+            return {part["TagKey"]: part["TagValue"] for part in value}
         if value and all(isinstance(part, dict) and "Metric" in part for part in value):
             return [part["Metric"] for part in value]
         return [_plain(part) for part in value]
@@ -502,6 +504,7 @@ KINDS = {
     "iam_instance_profile": "instance profile",
     "iam_policy": "policy",
     "iam_role": "role",
+    "kms_key": "encryption key",
     "lambda_functions": "function",
     "lambda_release": "release on function",
     "listener_paths": "paths of load balancer",
@@ -519,6 +522,7 @@ KINDS = {
     "s3_lifecycle": "lifecycle of bucket",
     "secretsmanager_password": "secret",
     "sns_topic": "topic",
+    "sns_topic_encryption": "encryption of topic",
     "servicediscovery_namespace": "namespace",
     "sqs_queues": "queue",
     "ssm_parameter": "parameter",
@@ -603,6 +607,7 @@ RESULTS: dict[str, Callable[[Arguments, Known], Object]] = {
         "iam_instance_profile": {"instance_profile_name": known.name(a["name"]), "arn": known.field("Arn")}
     },
     "iam_role": lambda a, known: {"iam_role": {"role_name": known.name(a["name"]), "arn": known.field("Arn")}},
+    "kms_key": lambda a, known: {"key_arn": known.field("Arn")},
     "rds_instance": lambda a, known: {
         "db_instance_identifier": known.name(a["db_instance_identifier"]),
         "db_instance_arn": known.field("DBInstanceArn"),

@@ -57,6 +57,7 @@ options:
           - instance_connect_endpoint
           - internet_gateway
           - key_pair
+          - kms_key
           - launch_template
           - load_balancer
           - log_group
@@ -368,6 +369,13 @@ def find_secret(client: Any, query: Query) -> Iterable[Finding]:
     yield finding(secret, query.name, query.name, secret["ARN"], tags)
 
 
+def find_kms_key(client: Any, query: Query) -> Iterable[Finding]:
+    """Find a key by its alias, also one that is scheduled for deletion."""
+    key = client.describe_key(KeyId=f"alias/{query.name}")["KeyMetadata"]
+    tags = client.list_resource_tags(KeyId=key["KeyId"])["Tags"]
+    yield finding(key, query.name, key["KeyId"], key["Arn"], {tag["TagKey"]: tag["TagValue"] for tag in tags})
+
+
 def find_s3_bucket(client: Any, query: Query) -> Iterable[Finding]:
     """Find a bucket by its name; see the module's notes for an empty bucket without tags."""
     try:
@@ -478,6 +486,12 @@ TYPES: dict[str, tuple[str, Finder, str, str]] = {
         "secret",
         "aws secretsmanager tag-resource --secret-id {id} --tags {iam_tags}",
     ),
+    "kms_key": (
+        "kms",
+        find_kms_key,
+        "KMS key",
+        "aws kms tag-resource --key-id {id} --tags {key_tags}",
+    ),
     "s3_bucket": (
         "s3",
         find_s3_bucket,
@@ -582,6 +596,7 @@ NOT_FOUND = frozenset(
         "404",
         "NoSuchBucket",
         "NoSuchEntity",
+        "NotFoundException",
         "ResourceNotFoundException",
         "CacheSubnetGroupNotFoundFault",
         "DBInstanceNotFound",
@@ -617,6 +632,7 @@ def foreign_message(query: Query, found: Finding) -> str:
         id=found["id"],
         arn=found["arn"],
         iam_tags=" ".join(f"Key={key},Value={value}" for key, value in query.tags.items()),
+        key_tags=" ".join(f"TagKey={key},TagValue={value}" for key, value in query.tags.items()),
         plain_tags=",".join(f"{key}={value}" for key, value in query.tags.items()),
         group_tags=" ".join(
             f"ResourceId={found['id']},ResourceType=auto-scaling-group,Key={key},Value={value},PropagateAtLaunch=false"

@@ -6,7 +6,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible.module_utils.generated_password import PASSWORD_OPTIONS, describe, new_password, version_with
+from ansible.module_utils.generated_password import (
+    KEY_OPTION,
+    PASSWORD_OPTIONS,
+    describe,
+    key_change,
+    new_password,
+    version_with,
+)
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
@@ -56,6 +63,11 @@ options:
         in a shell or in an environment file, and the space.
     type: str
     default: " !\"#$%&'()*+,/:;<=>?@[\\]^`{|}~"
+  kms_key_id:
+    description:
+      - ARN of the key that encrypts the secret; empty for the one that Secrets Manager has itself.
+      - Another key than before encrypts the secret's versions anew. Without this option the key stays as it is.
+    type: str
   source:
     description:
       - The secret of another region whose value this one gets when it is made, in place of a generated password.
@@ -125,6 +137,9 @@ secret:
     name:
       description: Name of the secret.
       type: str
+    kms_key_id:
+      description: Key that encrypts it, empty for that of Secrets Manager itself.
+      type: str
     tags:
       description: Tags of the secret.
       type: dict
@@ -145,6 +160,7 @@ def visible(described: dict[str, Any] | None) -> State:
         "arn": described["ARN"],
         "name": described["Name"],
         "description": described.get("Description", ""),
+        "kms_key_id": described.get("KmsKeyId") or "",
         "tags": boto3_tag_list_to_ansible_dict(described.get("Tags", [])),
     }
 
@@ -183,6 +199,7 @@ def create(client: Any, module: Any) -> None:
         Description=params["description"],
         SecretString=new_value(client, module),
         Tags=ansible_dict_to_boto3_tag_list(params["tags"] or {}),
+        **({"KmsKeyId": params["kms_key_id"]} if params["kms_key_id"] else {}),
     )
 
 
@@ -204,10 +221,13 @@ def ensure_present(client: Any, module: Any, described: dict[str, Any] | None) -
         changed = True
         if not check_mode:
             client.put_secret_value(SecretId=params["name"], SecretString=new_value(client, module), aws_retry=True)
+    update = key_change(described, params["kms_key_id"])
     if described.get("Description", "") != params["description"]:
+        update["Description"] = params["description"]
+    if update:
         changed = True
         if not check_mode:
-            client.update_secret(SecretId=params["name"], Description=params["description"], aws_retry=True)
+            client.update_secret(SecretId=params["name"], **update, aws_retry=True)
     return ensure_tags(client, described, params["tags"], check_mode) or changed
 
 
@@ -244,6 +264,7 @@ def main() -> None:
             "description": {"type": "str", "default": ""},
             "template": {"type": "dict", "default": {}},
             **PASSWORD_OPTIONS,
+            **KEY_OPTION,
             "source": {
                 "type": "dict",
                 "options": {
@@ -278,6 +299,9 @@ def main() -> None:
                 **before_state,
                 "name": name,
                 "description": module.params["description"],
+                "kms_key_id": before_state.get("kms_key_id", "")
+                if module.params["kms_key_id"] is None
+                else module.params["kms_key_id"],
                 "tags": module.params["tags"] or before_state.get("tags", {}),
             }
     module.exit_json(

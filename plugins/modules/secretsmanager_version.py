@@ -6,7 +6,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible.module_utils.generated_password import PASSWORD_OPTIONS, describe, new_password, version_with
+from ansible.module_utils.generated_password import (
+    KEY_OPTION,
+    PASSWORD_OPTIONS,
+    describe,
+    key_change,
+    new_password,
+    version_with,
+)
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import ansible_dict_to_boto3_tag_list
@@ -67,6 +74,11 @@ options:
     description: Characters the password must not contain; see M(secretsmanager_password).
     type: str
     default: " !\"#$%&'()*+,/:;<=>?@[\\]^`{|}~"
+  kms_key_id:
+    description:
+      - ARN of the key that encrypts the secret from O(state=pending) on; empty for the one that Secrets Manager has
+        itself. Without this option the key stays as it is.
+    type: str
   description:
     description: Description of the secret, when it is made.
     type: str
@@ -145,6 +157,7 @@ def make_pending(client: Any, module: Any, described: dict[str, Any] | None) -> 
             Description=params["description"],
             SecretString=new_value(client, params, {}),
             Tags=ansible_dict_to_boto3_tag_list(params["tags"]),
+            **({"KmsKeyId": params["kms_key_id"]} if params["kms_key_id"] else {}),
             aws_retry=True,
         )
         return str(made["VersionId"])
@@ -155,6 +168,8 @@ def make_pending(client: Any, module: Any, described: dict[str, Any] | None) -> 
         return str(left)
     if described.get("DeletedDate"):
         client.restore_secret(SecretId=params["name"], aws_retry=True)
+    if update := key_change(described, params["kms_key_id"]):
+        client.update_secret(SecretId=params["name"], **update, aws_retry=True)
     old: dict[str, Any] = {}
     if version_with(described, CURRENT):
         found = client.get_secret_value(SecretId=params["name"], VersionStage=CURRENT, aws_retry=True)
@@ -194,6 +209,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["pending", "current"], "required": True},
             "values": {"type": "dict", "default": {}},
             **PASSWORD_OPTIONS,
+            **KEY_OPTION,
             "previous_key": {"type": "str", "default": "", "no_log": False},
             "several": {"type": "str", "choices": ["none", "add", "lead"], "default": "none"},
             "resume": {"type": "bool", "default": False},

@@ -74,6 +74,17 @@ def test_a_cache_costs_its_nodes_and_a_secret() -> None:
     assert costs.total(costs.bill(costs.stack_demands(stack, 8), PRICES)) == pytest.approx(2 * 9.928)
 
 
+def test_a_key_of_its_own_costs_a_dollar() -> None:
+    full = tier("full", ["identity"])
+    lines, without = (
+        costs.bill(costs.tier_demands({**full, "identity_encryption_key": on}), PRICES) for on in (True, False)
+    )
+    assert costs.total(lines) - costs.total(without) == pytest.approx(1) and costs.unpriced(lines) == []
+    stack = copy.deepcopy(EMPTY)
+    stack["resources"] = [{"service": "kms", "type": "key"}]
+    assert costs.total(costs.bill(costs.stack_demands(stack, 8), PRICES)) == pytest.approx(1)
+
+
 def test_the_full_tier_pays_for_its_way_out() -> None:
     layers = [*BASIC["layers"]]
     lines = {line.name: line for line in costs.bill(costs.tier_demands(tier("full", layers)), PRICES)}

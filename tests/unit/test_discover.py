@@ -477,6 +477,41 @@ def test_web_acls_and_the_bucket_of_images_of_a_larger_tier() -> None:
     ]
 
 
+def make_key(tags: dict[str, str], alias: str = "") -> str:
+    kms = boto3.client("kms")
+    key = kms.create_key(Tags=[{"TagKey": name, "TagValue": value} for name, value in tags.items()])["KeyMetadata"]
+    if alias:
+        kms.create_alias(AliasName=f"alias/{alias}", TargetKeyId=key["KeyId"])
+    return str(key["Arn"])
+
+
+def test_the_key_that_encrypts() -> None:
+    # One whose maker was killed before it had its name; one that another environment has.
+    unnamed = make_key(OURS)
+    make_key({**OURS, "vahana:env": "test"}, "vahanhelp-test")
+    assert discover(PROD, tier="full")["identity"]["encryption_key_arn"] == unnamed
+    named = make_key(OURS, "vahanhelp-prod")
+    stack = discover(PROD, tier="full")
+    assert stack["identity"]["encryption_key_arn"] == named and stack["foreign"] == []
+    assert sorted(entry["arn"] for entry in stack["resources"]) == sorted([named, unnamed])
+    # By what is tagged it is found whatever the run is told.
+    assert discover(PROD, tier="minimal")["identity"]["encryption_key_arn"] == named
+    [document] = [each for arn, each in observe(connect(PROD, tier="full")).documents.items() if arn == named]
+    assert document["fields"]["KeyRotationEnabled"] is False and document["fields"]["Policy"]["Statement"]
+    kms = boto3.client("kms")
+    for arn in (named, unnamed):
+        kms.schedule_key_deletion(KeyId=arn.rpartition("/")[2], PendingWindowInDays=30)
+    stack = discover(PROD, tier="full")
+    assert (stack["identity"]["encryption_key_arn"], stack["resources"]) == ("", [])
+
+
+def test_a_key_with_our_name_and_without_our_tags_is_foreign() -> None:
+    make_key({"team": "boats"}, "vahanhelp-prod")
+    stack = discover(PROD, tier="full")
+    assert [entry["service"] for entry in stack["foreign"]] == ["kms"]
+    assert stack["identity"]["encryption_key_arn"] == ""
+
+
 def found(kind: str, tags: dict[str, str], **description: Any) -> Resource:
     """Return a resource the way a reader does."""
     arn = f"arn:aws:{kind.partition(':')[0]}:us-east-1:123456789012:{kind.partition(':')[2]}/x"

@@ -19,10 +19,58 @@ locals {
   }
 }
 
+resource "aws_kms_key" "this" {
+  description             = "Secrets and alarms of ${local.name}"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "LetThePoliciesOfTheAccountDecide"
+        Effect    = "Allow"
+        Principal = { AWS = "arn:aws:iam::${local.account}:root" }
+        Action    = "kms:*"
+        Resource  = "*"
+      },
+      {
+        Sid       = "ReadSecrets"
+        Effect    = "Allow"
+        Principal = { AWS = "*" }
+        Action = [
+          "kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:CreateGrant", "kms:DescribeKey",
+        ]
+        Resource = "*"
+        Condition = {
+          StringEquals = {
+            "kms:CallerAccount" = local.account
+            "kms:ViaService"    = "secretsmanager.${var.region}.amazonaws.com"
+          }
+        }
+      },
+      {
+        Sid       = "TellAlarms"
+        Effect    = "Allow"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        Resource  = "*"
+        Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      },
+    ]
+  })
+  tags = merge(local.layer.identity, { Name = local.name })
+}
+
+resource "aws_kms_alias" "this" {
+  name          = "alias/${local.name}"
+  target_key_id = aws_kms_key.this.key_id
+}
+
 resource "aws_secretsmanager_secret" "this" {
   for_each                = local.secrets
   name                    = "${local.prefix}/${each.key}"
   description             = each.value
+  kms_key_id              = aws_kms_key.this.arn
   recovery_window_in_days = 0
   tags                    = local.layer.identity
 }

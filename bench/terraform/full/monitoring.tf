@@ -110,8 +110,9 @@ locals {
 }
 
 module "alarms" {
-  source = "../modules/alarms"
-  common = local.common
+  source  = "../modules/alarms"
+  common  = local.common
+  key_arn = aws_kms_key.this.arn
   alarms = {
     "AWS/ApplicationELB" = local.traffic_alarms
     "AWS/EC2"            = local.group_alarms

@@ -112,6 +112,27 @@ def test_a_topic_gets_what_cloudwatch_sends(client: Client, looking: Alarms) -> 
     assert message["Trigger"]["MetricName"] == "CPUUtilization"
 
 
+def test_an_encrypted_topic_is_told_when_its_key_lets_cloudwatch(client: Client, looking: Alarms) -> None:
+    key = client("kms").create_key()["KeyMetadata"]["Arn"]
+    alarm(client, EvaluationPeriods=1, TreatMissingData="breaching")
+    topic = client("sns").list_topics()["Topics"][0]["TopicArn"]
+    client("sns").set_topic_attributes(TopicArn=topic, AttributeName="KmsMasterKeyId", AttributeValue=key)
+    looking.evaluate(backend(), 1, time.time())
+    assert state(client) == "ALARM" and list(mailbox.read()) == []
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:SourceAccount": settings.ACCOUNT_ID}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    client("kms").put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
+    alarm(client, EvaluationPeriods=1, TreatMissingData="notBreaching")
+    looking.evaluate(backend(), 1, time.time())
+    assert [mail["subject"] for mail in mailbox.read("ops@example.com")] == ['OK: "cpu" in us-east-1']
+
+
 def test_old_values_are_forgotten(client: Client, looking: Alarms) -> None:
     measure(client, 1, 2, 3)
     looking.evaluate(backend(), 1, time.time() + 1800)

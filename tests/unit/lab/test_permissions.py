@@ -339,3 +339,34 @@ def test_a_bad_day_is_answered_before_permissions_are(url: str, role: Client) ->
     finally:
         fail(0)
     assert refused.value.response["Error"]["Code"] == "InternalFailure"
+
+
+def test_a_secret_is_read_by_whom_its_key_lets(administrator: Client, role: Client) -> None:
+    kms, secrets = administrator("kms"), administrator("secretsmanager")
+    # Its policy leaves it to the account's, and the role's names no key.
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    via = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
+    statement = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "kms:Decrypt", "Resource": "*"}
+
+    def outcome(client: Client = role) -> str:
+        try:
+            return str(client("secretsmanager").get_secret_value(SecretId="/cars/backend")["SecretString"])
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+
+    def let(**condition: str) -> None:
+        policy = {"Statement": [{**statement, "Condition": {"StringEquals": {**via, **condition}}}]}
+        kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+
+    secrets.update_secret(SecretId="/cars/backend", KmsKeyId=key)
+    try:
+        assert (outcome(), outcome(administrator)) == ("AccessDeniedException", "x")
+        let(**{"kms:ViaService": f"sqs.{REGION}.amazonaws.com"})
+        assert outcome() == "AccessDeniedException"
+        let()
+        assert outcome() == "x"
+        kms.disable_key(KeyId=key)
+        assert outcome() == outcome(administrator) == "DecryptionFailure"
+    finally:
+        secrets.update_secret(SecretId="/cars/backend", KmsKeyId="alias/aws/secretsmanager")
+    assert outcome() == "x"

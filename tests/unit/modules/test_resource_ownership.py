@@ -50,6 +50,12 @@ def make_key_pair(tags: list[Any]) -> None:
     boto3.client("ec2").create_key_pair(KeyName=NAME, TagSpecifications=specification)
 
 
+def make_kms_key(tags: list[Any]) -> None:
+    kms = boto3.client("kms")
+    key = kms.create_key(Tags=[{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in tags])["KeyMetadata"]
+    kms.create_alias(AliasName=f"alias/{NAME}", TargetKeyId=key["KeyId"])
+
+
 def make_vpc(tags: list[Any], cidr: str = "10.9.0.0/16") -> str:
     named: Any = [{"ResourceType": "vpc", "Tags": [*tags, {"Key": "Name", "Value": NAME}]}]
     return str(boto3.client("ec2").create_vpc(CidrBlock=cidr, TagSpecifications=named)["Vpc"]["VpcId"])
@@ -81,6 +87,7 @@ MAKERS: dict[str, Callable[[list[Any]], Any]] = {
     "iam_instance_profile": make_iam_instance_profile,
     "iam_role": make_iam_role,
     "key_pair": make_key_pair,
+    "kms_key": make_kms_key,
     "s3_bucket": make_s3_bucket,
     "secret": make_secret,
     "vpc": make_vpc,

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
+from plugins.module_utils.planning import KNOWN_AFTER_APPLY
 from plugins.modules import secretsmanager_password
 
 NAME = "/vahanhelp/prod/database"
@@ -133,3 +134,26 @@ def test_check_mode_says_the_same_and_does_nothing(keep: Run) -> None:
 def test_refuses_what_the_service_would_refuse(keep: Run, arguments: dict[str, Any], message: str) -> None:
     result = keep(**arguments)
     assert result["failed"] and message in result["msg"]
+
+
+def test_its_key_is_kept(keep: Run) -> None:
+    def key() -> str:
+        return str(boto3.client("secretsmanager").describe_secret(SecretId=NAME).get("KmsKeyId", ""))
+
+    one, two = (boto3.client("kms").create_key()["KeyMetadata"]["Arn"] for _number in range(2))
+    keep(kms_key_id="")
+    assert not key() and not keep()["changed"]
+    planned = keep(kms_key_id=one, check=True)
+    assert planned["changed"] and not key() and planned["diff"]["after"]["kms_key_id"] == one
+    before = value()
+    moved = keep(kms_key_id=one)
+    assert moved["changed"] and key() == moved["secret"]["kms_key_id"] == one and value() == before
+    assert not keep(kms_key_id=one)["changed"] and not keep()["changed"]
+    assert keep(kms_key_id=two)["changed"] and key() == two
+    assert keep(kms_key_id="")["changed"] and not key()
+    assert keep(name=f"{NAME}-new", kms_key_id=one)["secret"]["kms_key_id"] == one
+
+
+def test_a_key_that_is_only_planned_is_a_change(keep: Run) -> None:
+    keep()
+    assert keep(kms_key_id=KNOWN_AFTER_APPLY, check=True)["changed"]

@@ -127,3 +127,21 @@ def test_what_is_no_json_is_refused_without_being_shown(step: Run) -> None:
 
 def test_nothing_to_put_into_force_is_an_error(step: Run) -> None:
     assert "there is no secret" in step("current")["msg"]
+
+
+def test_a_new_password_comes_under_the_key(step: Run, old: dict[str, str]) -> None:
+    def key(name: str) -> str:
+        return str(boto3.client("secretsmanager").describe_secret(SecretId=name).get("KmsKeyId", ""))
+
+    wanted = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    assert step("pending", check=True, kms_key_id=wanted)["changed"] and not key(NAME)
+    step("pending", kms_key_id=wanted)
+    assert key(NAME) == wanted and value() == old
+    step("pending")
+    assert key(NAME) == wanted
+
+
+def test_a_secret_is_made_under_the_key(run_module: Run) -> None:
+    wanted = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    run_module(secretsmanager_version, name=NAME, state="pending", kms_key_id=wanted)
+    assert boto3.client("secretsmanager").describe_secret(SecretId=NAME)["KmsKeyId"] == wanted

@@ -9,6 +9,12 @@ variable "alarms" {
   type        = any
 }
 
+variable "key_arn" {
+  description = "The KMS key that encrypts what the alarms say"
+  type        = string
+  default     = null
+}
+
 locals {
   layer = { "vahana:layer" = "monitoring" }
   alarms = merge([for namespace, alarms in var.alarms :
@@ -17,9 +23,10 @@ locals {
 }
 
 resource "aws_sns_topic" "this" {
-  name         = "${var.common.name}-alarms"
-  display_name = var.common.name
-  tags         = merge(local.layer, { Name = "${var.common.name}-alarms" })
+  name              = "${var.common.name}-alarms"
+  display_name      = var.common.name
+  kms_master_key_id = var.key_arn
+  tags              = merge(local.layer, { Name = "${var.common.name}-alarms" })
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
