@@ -62,6 +62,8 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "elasticache:replicationgroup": "Status CurrentRole PendingModifiedValues",
         "iam:role": "RoleLastUsed",
         "iam:instance-profile": "RoleLastUsed",
+        # Renewed once a year.
+        "kms:key": "CurrentKeyMaterialId",
         "lambda:function": "LastModified RevisionId State LastUpdateStatus Version",
         "logs:log-group": "storedBytes",
         # The zone of a database with a standby changes when it takes over, and a replica may be behind for a while.

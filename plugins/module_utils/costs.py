@@ -138,7 +138,9 @@ def tier_demands(tier: Mapping[str, Any]) -> list[Demand]:
     if "cache" in layers:
         demands.append(_cache(str(tier["cache_node_type"]), 1 + int(tier.get("cache_replicas", 0))))
     demands.append(Demand("secret", _secrets(layers), "secret"))
-    demands.append(Demand("kms key", int(bool(tier.get("identity_encryption_key"))), "KMS key"))
+    demands.append(
+        Demand("kms key", int("identity" in layers and bool(tier.get("identity_encryption_key"))), "KMS key")
+    )
     containers = "containers" in layers
     if containers:
         count = len(tier["containers_services"]) * int(tier["containers_min_tasks"])
@@ -222,7 +224,8 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
     least, most = (int(wanted["compute_min_size"]), int(wanted["compute_max_size"])) if group else (1, 1)
     count = min(max(len(stack["compute"]["instances"]), least), most) if "compute" in layers else 0
     owned = [entry for entry in stack["resources"] if entry["service"] not in ("secretsmanager", "kms")]
-    key = wanted.get("identity_encryption_key") or stack["identity"]["encryption_key_arn"]
+    asked = "identity" in layers and bool(wanted.get("identity_encryption_key"))
+    key = asked or bool(stack["identity"]["encryption_key_arn"])
     cache = {
         "identifier": "planned",
         "node_type": wanted["cache_node_type"],
@@ -279,7 +282,7 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
             "resources": [
                 *owned,
                 *[{"service": "secretsmanager", "type": "secret"}] * _secrets(layers),
-                *[{"service": "kms", "type": "key"}] * bool(key),
+                *[{"service": "kms", "type": "key"}] * key,
             ],
         },
         volume_gb,

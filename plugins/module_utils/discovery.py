@@ -462,9 +462,13 @@ def _keys(aws: Aws) -> Iterator[Resource]:
     except kms.exceptions.NotFoundException:
         named = ""
     for arn in sorted({*found, named} - {""}):
-        item = kms.describe_key(KeyId=arn)["KeyMetadata"]
+        try:
+            item = kms.describe_key(KeyId=arn)["KeyMetadata"]
+        except kms.exceptions.NotFoundException:
+            # What has come to its end may still be listed.
+            continue
         # What waits for its end is gone unless a run takes it back.
-        if item["KeyState"] not in ("PendingDeletion", "PendingReplicaDeletion"):
+        if item["KeyState"] != "PendingDeletion":
             tags = {tag["TagKey"]: tag["TagValue"] for tag in pages(kms, "list_resource_tags", "Tags", KeyId=arn)}
             yield Resource("kms:key", item["KeyId"], arn, tags, arn == named, {**item, "Named": arn == named})
 

@@ -15,6 +15,9 @@ KEY_OPTION: dict[str, Any] = {"kms_key_id": {"type": "str", "no_log": False}}
 OWN_KEY = "alias/aws/secretsmanager"
 """Source: AWS Secrets Manager User Guide, "Secret encryption and decryption"."""
 
+KEY_NOT_YET = ["DecryptionFailure", "EncryptionFailure"]
+"""What Secrets Manager says of a key that was just made or enabled, and that is not known everywhere yet."""
+
 
 def describe(client: Any, name: str) -> dict[str, Any] | None:
     """Return what DescribeSecret says, ``None`` when there is no such secret (or it was deleted for good)."""
@@ -39,6 +42,7 @@ def key_change(described: Mapping[str, Any], wanted: str | None) -> dict[str, st
         wanted: the key's ARN, empty for Secrets Manager's own, None to leave it.
     """
     current = str(described.get("KmsKeyId") or "")
+    current = "" if current.endswith(OWN_KEY) else current
     if wanted is None or current.rpartition("/")[2] == wanted.rpartition("/")[2]:
         return {}
     return {"KmsKeyId": wanted or OWN_KEY}

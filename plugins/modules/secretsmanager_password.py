@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from ansible.module_utils.generated_password import (
+    KEY_NOT_YET,
     KEY_OPTION,
     PASSWORD_OPTIONS,
     describe,
@@ -193,7 +194,7 @@ def create(client: Any, module: Any) -> None:
     params = module.params
     # A secret deleted for good a moment ago keeps its name for some seconds; CreateSecret then answers
     # InvalidRequestException ("scheduled for deletion").
-    retry = AWSRetry.jittered_backoff(catch_extra_error_codes=["InvalidRequestException"])
+    retry = AWSRetry.jittered_backoff(catch_extra_error_codes=["InvalidRequestException", *KEY_NOT_YET])
     retry(client.create_secret)(
         Name=params["name"],
         Description=params["description"],
@@ -280,7 +281,8 @@ def main() -> None:
     )
     validate(module)
     name = module.params["name"]
-    client = module.client("secretsmanager", retry_decorator=AWSRetry.jittered_backoff())
+    retried = KEY_NOT_YET if module.params["kms_key_id"] else []
+    client = module.client("secretsmanager", retry_decorator=AWSRetry.jittered_backoff(catch_extra_error_codes=retried))
     try:
         described = describe(client, name)
         if module.params["state"] == "present":

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from ansible.module_utils.generated_password import (
+    KEY_NOT_YET,
     KEY_OPTION,
     PASSWORD_OPTIONS,
     describe,
@@ -220,7 +221,8 @@ def main() -> None:
     )
     name, step = module.params["name"], module.params["state"]
     stage = CURRENT
-    client = module.client("secretsmanager", retry_decorator=AWSRetry.jittered_backoff())
+    retried = KEY_NOT_YET if module.params["kms_key_id"] else []
+    client = module.client("secretsmanager", retry_decorator=AWSRetry.jittered_backoff(catch_extra_error_codes=retried))
     try:
         described = describe(client, name)
         if step == "pending":

@@ -172,7 +172,8 @@ def test_the_group_follows_its_load_by_itself(aws: Aws, capsys: pytest.CaptureFi
         run("lab", "metrics")
     with capsys.disabled():
         print(f"\n2 to {most} hosts in service after {grown:.0f} s, 2 again after {shrunk:.0f} s")
-    much.assert_unnoticed(5000)
+    # The sooner there are more hosts, the fewer there were until then.
+    much.assert_unnoticed(1000)
     little.assert_unnoticed(100)
     assert (much.acknowledged() | little.acknowledged()) - rows() == set()
 
@@ -207,4 +208,6 @@ def test_destroy_leaves_nothing(aws: Aws) -> None:
     gone = playbook("playbooks/destroy.yml", "-e", f"confirm={NAME}", "-e", "keep_snapshot=false", timeout=1200)
     assert "nothing is left" in gone.output
     left = aws("resourcegroupstaggingapi").get_resources(TagFilters=[{"Key": "vahana:app"}])["ResourceTagMappingList"]
-    assert left == []
+    keys = [each for each in left if each["ResourceARN"].split(":")[2] == "kms"]
+    states = [aws("kms").describe_key(KeyId=key["ResourceARN"])["KeyMetadata"]["KeyState"] for key in keys]
+    assert (left, states) == (keys, ["PendingDeletion"])

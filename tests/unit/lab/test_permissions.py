@@ -367,6 +367,10 @@ def test_a_secret_is_read_by_whom_its_key_lets(administrator: Client, role: Clie
         assert outcome() == "x"
         kms.disable_key(KeyId=key)
         assert outcome() == outcome(administrator) == "DecryptionFailure"
+        with pytest.raises(ClientError, match="EncryptionFailure"):
+            secrets.put_secret_value(SecretId="/cars/backend", SecretString="y")
+        with pytest.raises(ClientError, match="EncryptionFailure"):
+            secrets.create_secret(Name="/cars/new", SecretString="y", KmsKeyId=key)
     finally:
         secrets.update_secret(SecretId="/cars/backend", KmsKeyId="alias/aws/secretsmanager")
     assert outcome() == "x"

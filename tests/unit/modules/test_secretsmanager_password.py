@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
+from plugins.module_utils.generated_password import key_change
 from plugins.module_utils.planning import KNOWN_AFTER_APPLY
 from plugins.modules import secretsmanager_password
 
@@ -152,6 +153,13 @@ def test_its_key_is_kept(keep: Run) -> None:
     assert keep(kms_key_id=two)["changed"] and key() == two
     assert keep(kms_key_id="")["changed"] and not key()
     assert keep(name=f"{NAME}-new", kms_key_id=one)["secret"]["kms_key_id"] == one
+
+
+@pytest.mark.parametrize("told", ["", "alias/aws/secretsmanager", "arn:aws:kms:eu-west-1:1:alias/aws/secretsmanager"])
+def test_the_services_own_key_is_none(told: str) -> None:
+    described = {"KmsKeyId": told} if told else {}
+    assert key_change(described, "") == key_change(described, None) == {}
+    assert key_change(described, "arn:aws:kms:eu-west-1:1:key/7") == {"KmsKeyId": "arn:aws:kms:eu-west-1:1:key/7"}
 
 
 def test_a_key_that_is_only_planned_is_a_change(keep: Run) -> None:
