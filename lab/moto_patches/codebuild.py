@@ -53,6 +53,7 @@ def _complete(project: dict[str, Any]) -> None:
     for part, defaults in DEFAULTS.items():
         project[part] = {**defaults, **project[part]}
     project["artifacts"].setdefault("name", project["name"])
+    project.setdefault("projectVisibility", "PRIVATE")
 
 
 def _check_role(account_id: str, arn: str) -> None:
