@@ -5,9 +5,11 @@ Usage: server.py DIRECTORY. Answers ``ready: <url>`` first, then ``done`` to eac
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import urllib.request
 from pathlib import Path
+from typing import TextIO
 
 from lab import api, moto_patches, registry, settings, state
 from lab.reconcilers.stand_ins import StandIns
@@ -15,6 +17,13 @@ from lab.reconcilers.stand_ins import StandIns
 
 def serve(directory: Path) -> None:
     """Answer until standard input closes."""
+    answers = sys.stdout
+    # moto prints what it does not know.
+    with contextlib.redirect_stdout(sys.stderr):
+        _serve(directory, answers)
+
+
+def _serve(directory: Path, answers: TextIO) -> None:
     api.configure()
     moto_patches.apply_all()
     stand_ins = StandIns()
@@ -22,7 +31,7 @@ def serve(directory: Path) -> None:
     registry.follow(f"{settings.LOOPBACK}:{service.port}", directory / "registry")
     service.start()
     url = f"http://{settings.LOOPBACK}:{service.port}"
-    print(f"ready: {url}", flush=True)
+    print(f"ready: {url}", file=answers, flush=True)
     for line in sys.stdin:
         command, name = line.split()
         if command == "save":
@@ -31,7 +40,7 @@ def serve(directory: Path) -> None:
             # What was made since is in backends that a saved state does not know.
             urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST"), timeout=60).close()
             state.load(directory / name)
-        print("done", flush=True)
+        print("done", file=answers, flush=True)
     service.close()
 
 
