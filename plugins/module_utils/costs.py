@@ -225,7 +225,7 @@ def planned_demands(stack: Mapping[str, Any], wanted: Mapping[str, Any], volume_
     count = min(max(len(stack["compute"]["instances"]), least), most) if "compute" in layers else 0
     owned = [entry for entry in stack["resources"] if entry["service"] not in ("secretsmanager", "kms")]
     asked = "identity" in layers and bool(wanted.get("identity_encryption_key"))
-    key = asked or bool(stack["identity"]["encryption_key_arn"])
+    key = asked or any(entry["service"] == "kms" for entry in stack["resources"])
     cache = {
         "identifier": "planned",
         "node_type": wanted["cache_node_type"],
