@@ -451,12 +451,7 @@ def _secrets(aws: Aws) -> Iterator[Resource]:
 def _keys(aws: Aws) -> Iterator[Resource]:
     """Read the key by its alias, and any other that has our tags: whoever was killed between the two has left one."""
     kms, alias = aws.clients["kms"], f"alias/{aws.environment.name_prefix}"
-    filters = [{"Key": key, "Values": [value]} for key, value in aws.environment.tags.items()]
-    asked = {"TagFilters": filters, "ResourceTypeFilters": ["kms:key"]}
-    found = {
-        item["ResourceARN"]
-        for item in pages(aws.clients["tagging"], "get_resources", "ResourceTagMappingList", **asked)
-    }
+    found = {item["ResourceARN"] for item in _tagged(aws, "tagging", ResourceTypeFilters=["kms:key"])}
     try:
         named = kms.describe_key(KeyId=alias)["KeyMetadata"]["Arn"]
     except kms.exceptions.NotFoundException:
@@ -982,14 +977,19 @@ def _pipeline(aws: Aws) -> Iterator[Resource]:
     yield Resource("codepipeline:pipeline", name, arn, tags, True, found["pipeline"])
 
 
+def _tagged(aws: Aws, client: str, **more: Any) -> Iterator[dict[str, Any]]:
+    """Yield what the tagging API lists as ours."""
+    filters = [{"Key": key, "Values": [value]} for key, value in aws.environment.tags.items()]
+    # As many to a page as AWS gives: https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
+    asked = {"TagFilters": filters, "ResourcesPerPage": 100, **more}
+    yield from pages(aws.clients[client], "get_resources", "ResourceTagMappingList", **asked)
+
+
 def _tagging(client: str) -> Reader:
     """Make the reader of what the tagging API names in one region; its descriptions are empty."""
 
     def read(aws: Aws) -> Iterator[Resource]:
-        filters = [{"Key": key, "Values": [value]} for key, value in aws.environment.tags.items()]
-        # As many to a page as AWS gives: https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
-        asked = {"TagFilters": filters, "ResourcesPerPage": 100}
-        for item in pages(aws.clients[client], "get_resources", "ResourceTagMappingList", **asked):
+        for item in _tagged(aws, client):
             arn = item["ResourceARN"]
             yield Resource(kind_of(arn), arn.rpartition("/")[2], arn, tags_of(item["Tags"]), False, {})
 
