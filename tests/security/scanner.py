@@ -100,6 +100,13 @@ def services_of(arns: Iterable[str], prowler: Path) -> list[str]:
     return sorted(name for name in wanted if (known / name).is_dir())
 
 
+def benchmark(name: str, prowler: Path) -> set[str]:
+    """Return the checks of a published benchmark: `cis_7.0_aws` is the seventh of the Center for Internet Security."""
+    [file] = prowler.glob(f"lib/python3*/site-packages/prowler/compliance/aws/{name}.json")
+    requirements = json.loads(file.read_text())["Requirements"]
+    return {check for requirement in requirements for check in requirement["Checks"]}
+
+
 def scan(account: LocalAccount, services: list[str], prowler: Path, folder: Path) -> Scan:
     """Scan an account.
 
