@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
+
 PASSWORD_OPTIONS: dict[str, Any] = {
     "generated_key": {"type": "str", "default": "password", "no_log": False},
     "length": {"type": "int", "default": 32},
@@ -17,6 +19,12 @@ OWN_KEY = "alias/aws/secretsmanager"
 
 KEY_NOT_YET = ["DecryptionFailure", "EncryptionFailure"]
 """What Secrets Manager says of a key that was just made or enabled, and that is not known everywhere yet."""
+
+
+def client_of(module: Any) -> Any:
+    """Return the module's client, which waits for a key that is not known everywhere yet where it names one."""
+    again = KEY_NOT_YET if module.params["kms_key_id"] else []
+    return module.client("secretsmanager", retry_decorator=AWSRetry.jittered_backoff(catch_extra_error_codes=again))
 
 
 def describe(client: Any, name: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from ansible.module_utils.generated_password import (
     KEY_NOT_YET,
     KEY_OPTION,
     PASSWORD_OPTIONS,
+    client_of,
     describe,
     key_change,
     new_password,
@@ -281,8 +282,7 @@ def main() -> None:
     )
     validate(module)
     name = module.params["name"]
-    retried = KEY_NOT_YET if module.params["kms_key_id"] else []
-    client = module.client("secretsmanager", retry_decorator=AWSRetry.jittered_backoff(catch_extra_error_codes=retried))
+    client = client_of(module)
     try:
         described = describe(client, name)
         if module.params["state"] == "present":

@@ -7,16 +7,15 @@ import json
 from typing import Any
 
 from ansible.module_utils.generated_password import (
-    KEY_NOT_YET,
     KEY_OPTION,
     PASSWORD_OPTIONS,
+    client_of,
     describe,
     key_change,
     new_password,
     version_with,
 )
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import ansible_dict_to_boto3_tag_list
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -221,8 +220,7 @@ def main() -> None:
     )
     name, step = module.params["name"], module.params["state"]
     stage = CURRENT
-    retried = KEY_NOT_YET if module.params["kms_key_id"] else []
-    client = module.client("secretsmanager", retry_decorator=AWSRetry.jittered_backoff(catch_extra_error_codes=retried))
+    client = client_of(module)
     try:
         described = describe(client, name)
         if step == "pending":

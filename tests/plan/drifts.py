@@ -78,48 +78,6 @@ def edit_launch_template(account: Account) -> None:
 # The full tier: network ----------------------------------------------------------------------------------------------
 
 
-KEY = f"alias/{NAME}"
-
-
-def _key(account: Account) -> dict[str, str]:
-    return {"KeyId": str(account.client("kms").describe_key(KeyId=KEY)["KeyMetadata"]["Arn"])}
-
-
-def keep_key_for_ever(account: Account) -> None:
-    """Let what encrypts never be renewed."""
-    account.client("kms").disable_key_rotation(**_key(account))
-
-
-def disable_key(account: Account) -> None:
-    """Let nobody read a secret."""
-    account.client("kms").disable_key(**_key(account))
-
-
-def keep_alarms_from_key(account: Account) -> None:
-    """Let CloudWatch tell nobody."""
-    kms, key = account.client("kms"), _key(account)
-    policy = json.loads(kms.get_key_policy(**key, PolicyName="default")["Policy"])
-    policy["Statement"] = [each for each in policy["Statement"] if "Service" not in each["Principal"]]
-    kms.put_key_policy(**key, PolicyName="default", Policy=json.dumps(policy))
-
-
-def lose_key_alias(account: Account) -> None:
-    """Take the key's name, by which nobody but its tags finds it then."""
-    account.client("kms").delete_alias(AliasName=KEY)
-
-
-def take_key_from_secret(account: Account) -> None:
-    """Encrypt the cache's password with the key of Secrets Manager itself."""
-    account.client("secretsmanager").update_secret(SecretId=f"{PARAMETERS}/cache", KmsKeyId="alias/aws/secretsmanager")
-
-
-def take_key_from_topic(account: Account) -> None:
-    """Let what alarms say be stored as it is."""
-    topics = account.client("sns").list_topics()["Topics"]
-    [topic] = [each["TopicArn"] for each in topics if each["TopicArn"].endswith(f":{NAME}-alarms")]
-    account.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="KmsMasterKeyId", AttributeValue="")
-
-
 def _private_route_table(account: Account) -> str:
     filters = [{"Name": "tag:Name", "Values": [f"{NAME}-private-2"]}]
     return str(account.client("ec2").describe_route_tables(Filters=filters)["RouteTables"][0]["RouteTableId"])
@@ -167,6 +125,51 @@ def lose_flow_log(account: Account) -> None:
     """Delete the flow log."""
     ec2 = account.client("ec2")
     ec2.delete_flow_logs(FlowLogIds=[item["FlowLogId"] for item in ec2.describe_flow_logs()["FlowLogs"]])
+
+
+# The full tier: key --------------------------------------------------------------------------------------------------
+
+
+KEY = f"alias/{NAME}"
+
+
+def _key(account: Account) -> dict[str, str]:
+    return {"KeyId": str(account.client("kms").describe_key(KeyId=KEY)["KeyMetadata"]["Arn"])}
+
+
+def keep_key_for_ever(account: Account) -> None:
+    """Let what encrypts never be renewed."""
+    account.client("kms").disable_key_rotation(**_key(account))
+
+
+def disable_key(account: Account) -> None:
+    """Let nobody read a secret."""
+    account.client("kms").disable_key(**_key(account))
+
+
+def keep_alarms_from_key(account: Account) -> None:
+    """Let CloudWatch tell nobody."""
+    kms, key = account.client("kms"), _key(account)
+    policy = json.loads(kms.get_key_policy(**key, PolicyName="default")["Policy"])
+    policy["Statement"] = [each for each in policy["Statement"] if "Service" not in each["Principal"]]
+    kms.put_key_policy(**key, PolicyName="default", Policy=json.dumps(policy))
+
+
+def lose_key_alias(account: Account) -> None:
+    """Take the key's name, by which nobody but its tags finds it then."""
+    account.client("kms").delete_alias(AliasName=KEY)
+
+
+def take_key_from_secret(account: Account) -> None:
+    """Encrypt the cache's password with the key of Secrets Manager itself."""
+    account.client("secretsmanager").update_secret(SecretId=f"{PARAMETERS}/cache", KmsKeyId="alias/aws/secretsmanager")
+
+
+def take_key_from_topic(account: Account) -> None:
+    """Let what alarms say be stored as it is."""
+    topics = account.client("sns").list_topics()["Topics"]
+    [topic] = [each["TopicArn"] for each in topics if each["TopicArn"].endswith(f":{NAME}-alarms")]
+    account.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="KmsMasterKeyId", AttributeValue="")
 
 
 # The full tier: load balancer, firewall, edge ------------------------------------------------------------------------
