@@ -26,6 +26,12 @@ class Images(Reconciler):
 
     name = "images"
 
+    def __init__(self) -> None:
+        """See to the images that are left from before."""
+        super().__init__()
+        self._tidied: set[str] | None = None
+        """The AMIs of which there are images, and no others, as of the last look."""
+
     def reconcile(self) -> None:
         """Make the pending images, drop the needless ones."""
         known = {ami.id: ami for backend in ec2.backends() for ami in list(backend.amis.values())}
@@ -41,9 +47,14 @@ class Images(Reconciler):
                     ami.state = "available"
                     self.log.info("%s made from %s", ami.id, ami.instance_id)
                 self.changed()
-        for image in podman.images(settings.AMI_REPOSITORY):
-            if image.removeprefix(f"{settings.AMI_REPOSITORY}:") not in known:
-                podman.image_rm(image)
+        # To ask podman is dear, and an image is needless only after its AMI went.
+        if self._tidied is None or self._tidied - set(known):
+            images = podman.images(settings.AMI_REPOSITORY)
+            needless = [image for image in images if image.removeprefix(f"{settings.AMI_REPOSITORY}:") not in known]
+            # One that a host uses stays, and is asked for again.
+            if [image for image in needless if not podman.image_rm(image)]:
+                return
+        self._tidied = set(known)
 
     def _save(self, ami: Any) -> None:
         host = settings.host_name(ami.instance.id)

@@ -14,9 +14,18 @@ class Networks(Reconciler):
 
     name = "networks"
 
+    def __init__(self) -> None:
+        """Look at what is there first."""
+        super().__init__()
+        self._done: dict[str, IPv4Network] | None = None
+        """What was wanted when all of it was there and nothing else."""
+
     def reconcile(self) -> None:
         """Bring networks and routes in line with the VPCs."""
         wanted = wanted_networks()
+        # To ask podman is dear.
+        if wanted == self._done:
+            return
         present = podman.networks()
         for name in present.keys() - wanted.keys():
             podman.network_rm(name)
@@ -26,6 +35,7 @@ class Networks(Reconciler):
             if name not in present:
                 ensure(name, cidr)
                 self.log.info("network %s made over %s", name, cidr)
+        self._done = wanted
 
 
 def ensure(name: str, cidr: IPv4Network) -> None:

@@ -77,7 +77,12 @@ def items(dynamodb: Any, table: str = "vahanhelp-prod") -> set[str]:
 
 @contextmanager
 def load(
-    name: str, slower: float = 1, path: str = "/api/listings", token: str = "", seldom: float = 1
+    name: str,
+    slower: float = 1,
+    path: str = "/api/listings",
+    token: str = "",
+    seldom: float = 1,
+    readers: int = CONNECTIONS["read"],
 ) -> Iterator[Load]:
     """Ask from beginning to end of a ``with``; the reports stay in ``reports/<name>``.
 
@@ -85,14 +90,16 @@ def load(
     :param seldom: times the pause after each write, in addition.
     :param path: where listings are searched and created.
     :param token: of who may create them, where not everybody may.
+    :param readers: how many connections read, of those that are kept and of new ones.
     """
     assert shutil.which("wrk"), "apt-get install wrk"
     seen = Load(REPORTS / name)
     shutil.rmtree(seen.folder, ignore_errors=True)
     seen.folder.mkdir(parents=True)
     running = {}
-    for connections, kind in product(("kept", "new"), CONNECTIONS):
-        options = ["-t1", f"-c{CONNECTIONS[kind]}", "-d86400s", "--timeout", "15s", "--latency", "-s", str(SCRIPT)]
+    numbers = {**CONNECTIONS, "read": readers}
+    for connections, kind in product(("kept", "new"), numbers):
+        options = ["-t1", f"-c{numbers[kind]}", "-d86400s", "--timeout", "15s", "--latency", "-s", str(SCRIPT)]
         # Whoever kills the tests ends the load too: wrk that finds no server any more takes all of a processor.
         ended = ["setpriv", "--pdeathsig", "TERM"]
         wrk = [
