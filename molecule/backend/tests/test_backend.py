@@ -52,6 +52,15 @@ def test_runs_without_rights(host: Host) -> None:
             assert next(line for line in mounts.splitlines() if line.split()[4] == "/").split()[5].startswith("ro")
 
 
+def test_a_lost_question_for_a_name_is_soon_asked_again(host: Host) -> None:
+    with host.sudo():
+        for worker in host.check_output("pgrep --parent $(systemctl show -P MainPID backend) --uid carapp").split():
+            assert (
+                "RES_OPTIONS=timeout:1 attempts:5"
+                in host.check_output(f"tr '\\0' '\\n' < /proc/{worker}/environ").splitlines()
+            )
+
+
 def test_rights_of_files(host: Host) -> None:
     with host.sudo():
         env = host.file("/run/backend/env")
