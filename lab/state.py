@@ -6,6 +6,7 @@ and the contents of S3 objects are files of their own, written once.
 
 from __future__ import annotations
 
+import gc
 import logging
 import marshal
 import os
@@ -190,6 +191,10 @@ def save(directory: Path) -> None:
 
 def _in_a_copy(partial: Path, names: Path, objects: Path) -> str:
     """Fork, write there, and return what went wrong."""
+    # A collection looks at every object of an account and stops the whole lab meanwhile, its resolver too: for seconds,
+    # once there are many. What is there now is left out of all that follow, and its pages stay shared with the copy.
+    # What is not used any more is freed all the same, but for circles that are this old.
+    gc.freeze()
     faults = partial.with_suffix(".faults")
     faults.unlink(missing_ok=True)
     with warnings.catch_warnings():
