@@ -94,7 +94,7 @@ def environment_of(account: LocalAccount) -> dict[str, str]:
 
 def services_of(arns: Iterable[str], prowler: Path) -> list[str]:
     """Return the services that these resources belong to, of those that Prowler knows and as it calls them."""
-    [known] = prowler.glob("lib/python3*/site-packages/prowler/providers/aws/services")
+    known = _part(prowler, "providers/aws/services")
     names = {arn.split(":")[2] for arn in arns}
     wanted = {each for name in names for each in SERVICES.get(name, [name])}
     return sorted(name for name in wanted if (known / name).is_dir())
@@ -102,8 +102,7 @@ def services_of(arns: Iterable[str], prowler: Path) -> list[str]:
 
 def benchmark(name: str, prowler: Path) -> set[str]:
     """Return the checks of a published benchmark: `cis_7.0_aws` is the seventh of the Center for Internet Security."""
-    [file] = prowler.glob(f"lib/python3*/site-packages/prowler/compliance/aws/{name}.json")
-    requirements = json.loads(file.read_text())["Requirements"]
+    requirements = json.loads(_part(prowler, f"compliance/aws/{name}.json").read_text())["Requirements"]
     return {check for requirement in requirements for check in requirement["Checks"]}
 
 
@@ -142,6 +141,12 @@ def scan(account: LocalAccount, services: list[str], prowler: Path, folder: Path
         [_finding(verdict) for verdict in verdicts if verdict["status"] == "FAIL"],
         _unread(ended.stderr),
     )
+
+
+def _part(prowler: Path, path: str) -> Path:
+    """Find a file or a folder of Prowler's own package."""
+    [found] = prowler.glob(f"lib/python3*/site-packages/prowler/{path}")
+    return found
 
 
 def _finding(verdict: dict[str, Any]) -> Finding:
