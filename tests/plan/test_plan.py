@@ -184,7 +184,7 @@ def test_a_few_edited_variables(account: Account, finished: Callable[[str], None
     ("tier", "changes"),
     [("minimal", n) for n in range(2, 22, 4)]
     + [("basic", n) for n in range(2, 50, 4)]
-    # Storage, identity, network, load balancer and firewall, functions, compute.
+    # Every fourteenth, the key's among them.
     + [("full", n) for n in range(4, 93, 14)]
     # Storage, network, cache, functions, API, edge, monitoring.
     + [("serverless", n) for n in range(4, 66, 14)]

@@ -209,7 +209,7 @@ def test_a_state_that_changes_all_the_time_is_saved(client: Client, tmp_path: Pa
 
 
 def test_what_was_saved_is_not_looked_through_for_garbage_again(client: Client, tmp_path: Path) -> None:
-    """A collection that does stops all threads: with 600 MB for 1.5 s, and who asked the resolver gave up."""
+    """A collection that does stops all threads, the resolver's too: with 600 MB for 1.5 s."""
     fill_messages(client)
     many = [[] for _ in range(100_000)]  # type: ignore[var-annotated]
     assert len(gc.get_objects()) > len(many)
