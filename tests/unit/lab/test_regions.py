@@ -546,7 +546,7 @@ def test_a_queue_waits_while_its_region_is_cut_off(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(("method", "asked"), [("GET", 3), ("HEAD", 3), ("OPTIONS", 1), ("POST", 1)])
 def test_an_origin_that_does_not_answer_is_asked_again_by_who_only_reads(method: str, asked: int) -> None:
-    door, seen = FrontDoor((settings.LOOPBACK,), free_port(), None), []
+    door, seen = FrontDoor((settings.LOOPBACK,), 0, None), []
     door.start()
     with socket.socket() as silent:
         silent.bind((settings.LOOPBACK, 0))
@@ -562,9 +562,13 @@ def test_an_origin_that_does_not_answer_is_asked_again_by_who_only_reads(method:
                 seen.append(silent.accept())
         for connection, _ in seen:
             connection.close()
-    # Nobody listens there any more: what cannot be connected to counts as 503.
-    with pytest.raises(Unreachable) as refused:
-        asyncio.run_coroutine_threadsafe(door._fetch(None, method, url, [], "it", timeout, 3), door._loop).result(20)
+    # Nobody listens there, and nobody else can: what cannot be connected to counts as 503.
+    with socket.socket() as deaf:
+        deaf.bind((settings.LOOPBACK, 0))
+        url = URL(f"http://{settings.LOOPBACK}:{deaf.getsockname()[1]}/")
+        with pytest.raises(Unreachable) as refused:
+            asking = asyncio.run_coroutine_threadsafe(door._fetch(None, method, url, [], "it", timeout, 3), door._loop)
+            asking.result(20)
     door.close()
     assert (len(seen), failed.value.status, failed.value.counts_as) == (asked, 504, 504)
     assert (refused.value.status, refused.value.counts_as) == (502, 503)
