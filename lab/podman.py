@@ -53,6 +53,8 @@ runroot = "{runtime}/storage"
 """
 
 
+ALIVE = ("running", "paused")
+"""States of containers that have not ended; of one that hangs the health checks tell."""
 RM_ATTEMPTS = 3
 RM_PAUSE = 1.0
 """Seconds between them."""
@@ -70,6 +72,13 @@ class Container:
     state: str
     labels: Mapping[str, str]
     image: str
+    process: int = 0
+    """Its first process on this machine, 0 where it has none."""
+
+    @property
+    def lives(self) -> bool:
+        """Is its first process still there? To look is cheap, to ask podman is dear."""
+        return bool(self.process) and Path(f"/proc/{self.process}").exists()
 
 
 def configuration() -> Path:
@@ -236,7 +245,10 @@ def containers(labels: Mapping[str, str] | None = None) -> dict[str, Container]:
     filters = [f"label={settings.LABEL}=1", *(f"label={key}={value}" for key, value in (labels or {}).items())]
     arguments = [part for text in filters for part in ("--filter", text)]
     rows = json.loads(podman("ps", "--all", "--format", "json", *arguments).stdout or "[]")
-    found = (Container(row["Names"][0], row["State"], row.get("Labels") or {}, row["Image"]) for row in rows)
+    found = (
+        Container(row["Names"][0], row["State"], row.get("Labels") or {}, row["Image"], int(row.get("Pid") or 0))
+        for row in rows
+    )
     return {container.name: container for container in found}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from typing import Any
@@ -32,6 +33,8 @@ class Instances(Reconciler):
         super().__init__()
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix=self.name)
         self._busy: set[str] = set()
+        self._hosts: dict[str, podman.Container] | None = None
+        """The containers as podman last said; None once they may be others."""
 
     def close(self) -> None:
         """Stop after what is under way."""
@@ -43,15 +46,28 @@ class Instances(Reconciler):
         instances = {settings.host_name(instance.id): instance for instance in ec2.all_instances()}
         # Of what was under way as the containers were listed, the list may be wrong by now.
         busy = self._busy | held
-        hosts = podman.containers({"vahana.kind": "host"})
+        hosts = self._listed(instances)
         for name, instance in instances.items():
             host = hosts.get(name)
             if instance.id in busy | self._busy | held or (host is None and ec2.state_of(instance) is State.TERMINATED):
                 continue
             self._step(instance, host.state if host else None)
         for name in hosts.keys() - instances.keys():
+            self._hosts = None
             podman.rm(name)
         ec2.forget_terminated()
+
+    def _listed(self, instances: Mapping[str, Any]) -> dict[str, podman.Container]:
+        """Return the containers, for which podman is asked unless each lives that shall live."""
+        alive = {name for name, host in (self._hosts or {}).items() if host.state in podman.ALIVE}
+        awaited = {name for name, instance in instances.items() if ec2.state_of(instance) is State.RUNNING}
+        if self._hosts is not None and awaited <= alive and all(self._hosts[name].lives for name in alive):
+            return self._hosts
+        # What is under way may end after the list was made: it serves this once.
+        lasting = not self._busy
+        hosts = podman.containers({"vahana.kind": "host"})
+        self._hosts = hosts if lasting else None
+        return hosts
 
     def _step(self, instance: Any, found: str | None) -> None:
         """Do what brings one instance nearer to its state; long acts go to a thread of their own."""
@@ -62,7 +78,7 @@ class Instances(Reconciler):
                 self._begin(instance, self._stop, found)
             case State.SHUTTING_DOWN | State.TERMINATED if times.over("instance terminate", instance.id):
                 self._begin(instance, self._remove)
-            case State.RUNNING if found != "running":
+            case State.RUNNING if found not in podman.ALIVE:
                 self._died(instance, found)
             case State.RUNNING if getattr(instance, "reboot_wanted", False):
                 instance.reboot_wanted = False
@@ -79,9 +95,11 @@ class Instances(Reconciler):
             except Exception as error:
                 self.log.warning("%s: %s", instance.id, error)
             finally:
+                self._hosts = None
                 self._busy.discard(instance.id)
                 self.changed()
 
+        self._hosts = None
         self._busy.add(instance.id)
         self._pool.submit(work)
 

@@ -27,8 +27,6 @@ from lab.registry import PullError
 from lab.task_containers import StartError
 
 KIND = "task"
-ALIVE = ("running", "paused")
-"""States of containers that have not ended; of one that hangs the health checks tell."""
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 
@@ -154,7 +152,7 @@ class Tasks(Reconciler):
             for name in found.keys() - {container_name(task) for task in present}:
                 podman.rm(name)
             self._swept = True
-        names = {name for name, container in found.items() if container.state in ALIVE}
+        names = {name for name, container in found.items() if container.state in podman.ALIVE}
         return {task.id for task in present if container_name(task) in names}
 
     def _lives(self, task: Task) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable
 from ipaddress import IPv4Network
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from lab import machine, podman, settings
 from lab.moto_patches import ec2
 from lab.moto_patches.ec2 import State
-from lab.reconcilers import images, networks
+from lab.reconcilers import images, instances, networks
 
 Client = Callable[[str], Any]
 
@@ -120,3 +122,71 @@ def test_a_network_that_could_not_go_is_tried_again(client: Client, monkeypatch:
         reconciler.reconcile()
     reconciler.reconcile()
     assert present == {}
+
+
+def test_hosts_are_asked_for_when_one_is_gone_or_awaited(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = client("ec2")
+    image = client("ssm").get_parameter(Name=ec2.DEBIAN_PARAMETER)["Parameter"]["Value"]
+    api.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1)
+    [instance] = ec2.all_instances()
+    instance.reachability = "passed"
+    ec2.set_state(instance, State.RUNNING)
+    questions = []
+    with subprocess.Popen(["sleep", "60"]) as process:
+        name = settings.host_name(instance.id)
+        present = {name: podman.Container(name, "running", {}, "image", process.pid)}
+
+        def listed(_labels: dict[str, str]) -> dict[str, podman.Container]:
+            questions.append(len(present))
+            return dict(present)
+
+        monkeypatch.setattr(podman, "containers", listed)
+        reconciler = instances.Instances()
+        for _ in range(3):
+            reconciler.reconcile()
+        assert questions == [1]
+        process.kill()
+    # `lab fault` and the machine's own faults: nobody tells the lab.
+    monkeypatch.setattr(podman, "inspect", lambda _name: {"State": {"ExitCode": 137}})
+    present[name] = podman.Container(name, "exited", {}, "image")
+    reconciler.reconcile()
+    assert (questions, instance.reachability) == ([1, 1], "failed")
+    # It is awaited as long as it shall run.
+    reconciler.reconcile()
+    assert len(questions) == 3
+    reconciler.close()
+
+
+def test_the_list_of_hosts_is_forgotten_by_what_changes_one(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    client("ec2")
+    present = {"vahana-i-left": podman.Container("vahana-i-left", "running", {}, "image", os.getpid())}
+    questions = []
+
+    def listed(_labels: dict[str, str]) -> dict[str, podman.Container]:
+        questions.append(len(present))
+        return dict(present)
+
+    monkeypatch.setattr(podman, "containers", listed)
+    monkeypatch.setattr(podman, "rm", present.pop)
+    reconciler = instances.Instances()
+    for _ in range(3):
+        reconciler.reconcile()
+    assert questions == [1, 0]
+    reconciler.close()
+
+
+def test_a_host_that_hangs_has_not_halted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = client("ssm").get_parameter(Name=ec2.DEBIAN_PARAMETER)["Parameter"]["Value"]
+    client("ec2").run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1)
+    [instance] = ec2.all_instances()
+    instance.reachability = "passed"
+    ec2.set_state(instance, State.RUNNING)
+    name = settings.host_name(instance.id)
+    monkeypatch.setattr(
+        podman, "containers", lambda _labels: {name: podman.Container(name, "paused", {}, "image", os.getpid())}
+    )
+    monkeypatch.setattr(podman, "inspect", lambda _name: {"State": {"ExitCode": 0}})
+    reconciler = instances.Instances()
+    reconciler.reconcile()
+    reconciler.close()
+    assert (ec2.state_of(instance), instance.reachability) == (State.RUNNING, "passed")
