@@ -199,13 +199,20 @@ def start(name: str) -> None:
 
 
 def stop(name: str, seconds: int = 10) -> None:
-    """Shut a container down in order; kill it after the given time."""
+    """Shut a container down in order, one that hangs too; kill it after the given time."""
+    _wake(name)
     podman("stop", "--time", str(seconds), name)
 
 
 def restart(name: str, seconds: int = 10) -> None:
-    """Shut a container down in order and start it again."""
+    """Shut a container down in order, one that hangs too, and start it again."""
+    _wake(name)
     podman("restart", "--time", str(seconds), name)
+
+
+def _wake(name: str) -> None:
+    """Let a paused container go on: podman stops none that is paused."""
+    podman("unpause", name, check=False)
 
 
 def rm(name: str) -> None:

@@ -59,10 +59,12 @@ class Instances(Reconciler):
 
     def _listed(self, instances: Mapping[str, Any]) -> dict[str, podman.Container]:
         """Return the containers, for which podman is asked unless each lives that shall live."""
-        alive = {name for name, host in (self._hosts or {}).items() if host.state in podman.ALIVE}
-        awaited = {name for name, instance in instances.items() if ec2.state_of(instance) is State.RUNNING}
-        if self._hosts is not None and awaited <= alive and all(self._hosts[name].lives for name in alive):
-            return self._hosts
+        hosts = self._hosts
+        if hosts is not None:
+            alive = {name for name, host in hosts.items() if host.state in podman.ALIVE}
+            awaited = {name for name, instance in instances.items() if ec2.state_of(instance) is State.RUNNING}
+            if awaited <= alive and all(hosts[name].lives for name in alive):
+                return hosts
         # What is under way may end after the list was made: it serves this once.
         lasting = not self._busy
         hosts = podman.containers({"vahana.kind": "host"})
@@ -123,7 +125,7 @@ class Instances(Reconciler):
                 # cannot put a service into a sandbox of its own, as it can on a real machine.
                 options=("--tty", "--cap-add=SYS_ADMIN"),
             )
-        elif found != "running":
+        elif found not in podman.ALIVE:
             podman.start(name)
         if ec2.state_of(instance) is State.PENDING:
             ec2.set_state(instance, State.RUNNING)
@@ -131,7 +133,7 @@ class Instances(Reconciler):
             self.log.info("%s runs at %s", instance.id, instance.private_ip)
 
     def _stop(self, instance: Any, found: str | None) -> None:
-        if found == "running":
+        if found in podman.ALIVE:
             podman.stop(settings.host_name(instance.id), SHUTDOWN_SECONDS)
         if ec2.state_of(instance) is State.STOPPING:
             ec2.set_state(instance, State.STOPPED)

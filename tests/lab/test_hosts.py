@@ -209,6 +209,19 @@ def test_restart_keeps_files_and_address(network: Network, host: str) -> None:
     assert network.ssh(host, "test -e /srv/made || echo gone") == "gone"
 
 
+def test_a_host_that_hangs_still_runs_until_it_is_stopped(network: Network, host: str) -> None:
+    ec2, started = network.aws("ec2"), container(host)["State"]["StartedAt"]
+    run("lab", "fault", "pause", host)
+    ec2.reboot_instances(InstanceIds=[host])
+    wait("restarted", lambda: container(host)["State"]["StartedAt"] != started)
+    network.wait_reachable(host)
+    run("lab", "fault", "pause", host)
+    ec2.stop_instances(InstanceIds=[host])
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[host], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    ec2.start_instances(InstanceIds=[host])
+    network.wait_reachable(host)
+
+
 def test_image_is_the_file_system_of_its_host_at_a_first_boot(network: Network, host: str) -> None:
     ec2 = network.aws("ec2")
     network.ssh(host, "echo baked | sudo tee /srv/baked >/dev/null; sync")
