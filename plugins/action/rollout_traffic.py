@@ -63,7 +63,7 @@ targets:
   type: dict
   contains:
     seconds: {description: How long it took., type: float}
-    gone: {description: "Whether the instance is terminated, or about to be.", type: bool}
+    gone: {description: "Whether the instance is terminated, or will be by its group.", type: bool}
     error: {description: Why it is not as it should be; empty when it is., type: str}
 """
 

@@ -17,8 +17,8 @@ from plugins.module_utils.rollout import ABSENT, OUT, REFRESHING, Sight, Target
 POLL_SECONDS = 1.0
 GONE_SECONDS = 5.0
 """Seconds between two questions whether the instances are there still."""
-DOUBT_SECONDS = 30.0
-"""Seconds within which a group finds out that an instance is dead; longer is not worth waiting for one that may be."""
+DOUBT_SECONDS = 60.0
+"""Seconds within which a group finds out that an instance is dead or hangs; longer is not worth waiting."""
 MOST_INSTANCES = 50
 """As many DescribeAutoScalingInstances takes at once (API reference, Amazon EC2 Auto Scaling)."""
 #: AWS's throttling must not end a deployment in its middle.
@@ -142,7 +142,7 @@ class Traffic:
             gone: list[str] = []
             if late or refused.intersection(waiting) or time.monotonic() - looked >= GONE_SECONDS:
                 looked = time.monotonic()
-                gone = self.gone(waiting)
+                gone = self.gone(waiting, doubtful)
             for name in waiting:
                 target = seen.get(name, Target())
                 if name in gone:
@@ -173,11 +173,15 @@ class Traffic:
             return {refused for name in names for refused in self._tell(state, [name])}
         return set()
 
-    def gone(self, names: Iterable[str]) -> list[str]:
-        """Return those whose instance is terminated, or is being terminated by its group."""
-        return [name for some in itertools.batched(names, MOST_INSTANCES) for name in self._gone(some)]
+    def gone(self, names: Iterable[str], doubtful: Collection[str] = ()) -> list[str]:
+        """Return those whose instance is terminated, or is being terminated by its group.
 
-    def _gone(self, asked: Sequence[str]) -> list[str]:
+        Of those that are ``doubtful`` also whom the group has found unhealthy: it replaces them, but may have them stay
+        until their successors are in service (Amazon EC2 Auto Scaling User Guide, Instance maintenance policies).
+        """
+        return [name for some in itertools.batched(names, MOST_INSTANCES) for name in self._gone(some, doubtful)]
+
+    def _gone(self, asked: Sequence[str], doubtful: Collection[str]) -> list[str]:
         filters = [{"Name": "instance-id", "Values": list(asked)}]
         reservations = self._clients["ec2"].describe_instances(Filters=filters)["Reservations"]
         alive = {
@@ -191,6 +195,7 @@ class Traffic:
             item["InstanceId"]
             for item in members["AutoScalingInstances"]
             if item["LifecycleState"].startswith("Terminat")
+            or (item["InstanceId"] in doubtful and item["HealthStatus"].upper() == "UNHEALTHY")
         }
         return [name for name in asked if name not in alive or name in leaving]
 

@@ -25,12 +25,14 @@ class Cloud:
         states: of each target what DescribeTargetHealth says in turn, the last of them for ever.
         dead: instances that do not run.
         leaving: lifecycle of those that their group terminates.
+        given_up: those that their group has found unhealthy and has not replaced yet.
         told: the calls that change something.
     """
 
     states: dict[str, list[str]]
     dead: set[str] = field(default_factory=set)
     leaving: dict[str, str] = field(default_factory=dict)
+    given_up: set[str] = field(default_factory=set)
     told: list[tuple[str, ...]] = field(default_factory=list)
     comes_up: bool = True
 
@@ -72,7 +74,14 @@ class Cloud:
 
     def describe_auto_scaling_instances(self, InstanceIds: list[str]) -> dict[str, Any]:  # noqa: N803
         assert len(InstanceIds) <= 50, "Array Members: Maximum number of 50 items"
-        known = [{"InstanceId": name, "LifecycleState": self.leaving.get(name, "InService")} for name in InstanceIds]
+        known = [
+            {
+                "InstanceId": name,
+                "LifecycleState": self.leaving.get(name, "InService"),
+                "HealthStatus": "UNHEALTHY" if name in self.given_up else "HEALTHY",
+            }
+            for name in InstanceIds
+        ]
         return {"AutoScalingInstances": known}
 
 
@@ -130,6 +139,16 @@ def test_terminated_meanwhile_is_no_error() -> None:
     _changed, outcomes = of(cloud).bring("in", ["a", "b", "c"], 5)
     assert {name: each["gone"] for name, each in outcomes.items()} == {"a": True, "b": True, "c": False}
     assert not any(each["error"] for each in outcomes.values())
+
+
+def test_one_that_hangs_is_lost_once_its_group_gives_it_up() -> None:
+    """It stays until its successor is in service, which nobody has to wait for."""
+    cloud = Cloud({"a": ["absent"], "b": ["absent"]}, comes_up=False, given_up={"a", "b"})
+    _changed, outcomes = of(cloud).bring("in", ["a", "b"], 0.1, {"a"})
+    assert outcomes["a"]["gone"]
+    # Whoever can be reached goes back to the release before.
+    assert not outcomes["b"]["gone"]
+    assert outcomes["b"]["error"] != ""
 
 
 def test_a_batch_of_more_than_aws_describes_at_once() -> None:

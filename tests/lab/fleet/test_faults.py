@@ -221,7 +221,7 @@ def test_a_host_that_is_lost_is_no_failure_of_the_release(fleet: Fleet, fault: s
             attempt.finish(process)
     # Its successor came with the release before, and was brought up to date.
     assert victim not in fleet.healthy
-    assert f"{victim}: terminated meanwhile" in attempt.output
+    assert f"{victim}: replaced by its group" in attempt.output
 
 
 def test_hosts_launched_meanwhile_are_brought_up_to_date(fleet: Fleet) -> None:
