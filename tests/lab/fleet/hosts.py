@@ -82,6 +82,12 @@ class Fleet:
             time.sleep(1)
         assert len(self.healthy) == self.wanted
 
+    def wait_past_grace(self) -> None:
+        """Wait until the group goes by the load balancer's checks of every host: not for a while after its launch."""
+        launches = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
+        last = max(launch["EndTime"].timestamp() for launch in launches if "EndTime" in launch)
+        time.sleep(max(0.0, last + float(self._group["HealthCheckGracePeriod"]) + 1 - time.time()))
+
     def assert_serves(self, *releases: str) -> None:
         """All hosts are in service with these releases, and nothing is left of the run."""
         self.wait_whole()

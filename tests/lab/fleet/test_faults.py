@@ -213,6 +213,8 @@ HOST_FAULTS = {"host-killed": "kill", "host-hangs": "pause", "host-cut-off": "cu
 
 @pytest.mark.parametrize("fault", HOST_FAULTS)
 def test_a_host_that_is_lost_is_no_failure_of_the_release(fleet: Fleet, fault: str) -> None:
+    # Before that the group does not notice who hangs, and the deployment fails (docs/faults.md).
+    fleet.wait_past_grace()
     with trial(fault, fleet) as attempt:
         victim = attempt.hosts[0]
         with attempt.start() as process:
