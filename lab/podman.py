@@ -77,8 +77,13 @@ class Container:
 
     @property
     def lives(self) -> bool:
-        """Is its first process still there? To look is cheap, to ask podman is dear."""
-        return bool(self.process) and Path(f"/proc/{self.process}").exists()
+        """Is its first process still there?"""
+        return process_lives(self.process)
+
+
+def process_lives(number: int) -> bool:
+    """Is the first process of a container still there? To look is cheap, to ask podman is dear. 0 stands for none."""
+    return bool(number) and Path(f"/proc/{number}").exists()
 
 
 def configuration() -> Path:

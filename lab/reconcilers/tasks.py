@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any, ClassVar
 
 from moto.ec2.models import ec2_backends
@@ -157,10 +156,10 @@ class Tasks(Reconciler):
 
     def _lives(self, task: Task) -> bool:
         """Is the first process of a task's container still there?"""
-        number = self._processes.get(task.id)
+        number = self._processes.get(task.id, 0)
         if not number and (details := podman.inspect(container_name(task))):
             number = self._processes[task.id] = int(details["State"].get("Pid") or 0)
-        return bool(number) and Path(f"/proc/{number}").exists()
+        return podman.process_lives(number)
 
     def _step(self, task: Task, running: bool) -> None:
         """Do what brings one task nearer to its state; long acts go to a thread of their own."""

@@ -84,8 +84,9 @@ class Fleet:
 
     def wait_past_grace(self) -> None:
         """Wait until the group goes by the load balancer's checks of every host: not for a while after its launch."""
-        launches = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
-        last = max(launch["EndTime"].timestamp() for launch in launches if "EndTime" in launch)
+        activities = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
+        # Also of those that are no launches: what ended later only has it wait longer.
+        last = max(activity["EndTime"].timestamp() for activity in activities if "EndTime" in activity)
         time.sleep(max(0.0, last + float(self._group["HealthCheckGracePeriod"]) + 1 - time.time()))
 
     def assert_serves(self, *releases: str) -> None:

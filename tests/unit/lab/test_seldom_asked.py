@@ -35,6 +35,16 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     return kept
 
 
+def running_instance(client: Client) -> Any:
+    """One instance that has booted and can be reached."""
+    image = client("ssm").get_parameter(Name=ec2.DEBIAN_PARAMETER)["Parameter"]["Value"]
+    client("ec2").run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1)
+    [instance] = ec2.all_instances()
+    instance.reachability = "passed"
+    ec2.set_state(instance, State.RUNNING)
+    return instance
+
+
 def asked(storage: dict[str, bool]) -> bool:
     """Tell whether podman was asked since the last time."""
     return storage.pop("asked", False)
@@ -58,11 +68,7 @@ def test_images_are_asked_for_while_one_of_them_waits_for_its_hosts(storage: dic
 
 def test_an_image_whose_ami_goes_later_goes_too(client: Client, storage: dict[str, bool]) -> None:
     storage.clear()
-    api = client("ec2")
-    debian = client("ssm").get_parameter(Name=ec2.DEBIAN_PARAMETER)["Parameter"]["Value"]
-    api.run_instances(ImageId=debian, InstanceType="t3.micro", MinCount=1, MaxCount=1)
-    [instance] = ec2.all_instances()
-    ec2.set_state(instance, State.RUNNING)
+    api, instance = client("ec2"), running_instance(client)
     made = api.create_image(InstanceId=instance.id, Name="trial")["ImageId"]
     [ami] = [ami for backend in ec2.backends() for ami in backend.amis.values() if ami.id == made]
     ami.state = "available"
@@ -125,12 +131,7 @@ def test_a_network_that_could_not_go_is_tried_again(client: Client, monkeypatch:
 
 
 def test_hosts_are_asked_for_when_one_is_gone_or_awaited(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    api = client("ec2")
-    image = client("ssm").get_parameter(Name=ec2.DEBIAN_PARAMETER)["Parameter"]["Value"]
-    api.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1)
-    [instance] = ec2.all_instances()
-    instance.reachability = "passed"
-    ec2.set_state(instance, State.RUNNING)
+    instance = running_instance(client)
     questions = []
     with subprocess.Popen(["sleep", "60"]) as process:
         name = settings.host_name(instance.id)
@@ -176,11 +177,7 @@ def test_the_list_of_hosts_is_forgotten_by_what_changes_one(client: Client, monk
 
 
 def test_a_host_that_hangs_has_not_halted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = client("ssm").get_parameter(Name=ec2.DEBIAN_PARAMETER)["Parameter"]["Value"]
-    client("ec2").run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1)
-    [instance] = ec2.all_instances()
-    instance.reachability = "passed"
-    ec2.set_state(instance, State.RUNNING)
+    instance = running_instance(client)
     name = settings.host_name(instance.id)
     monkeypatch.setattr(
         podman, "containers", lambda _labels: {name: podman.Container(name, "paused", {}, "image", os.getpid())}
