@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Network:
     vpc: str
     subnets: list[str]
     image: str
+    host_keys: dict[str, str] = field(default_factory=dict)
 
     def run_instance(self, **more: Any) -> str:
         """Start a host and wait until it can be reached; return its id."""
@@ -82,10 +83,14 @@ class Network:
         return str(found["PrivateIpAddress"])
 
     def host_key(self, instance: str) -> str | None:
-        """The host key that the instance showed on its console at its first boot."""
-        text = self.aws("ec2").get_console_output(InstanceId=instance)["Output"]
-        found = re.search(r"BEGIN SSH HOST KEY KEYS.*?(ssh-ed25519 \S+).*?END SSH HOST KEY KEYS", text, re.DOTALL)
-        return found and found.group(1)
+        """The host key that the instance showed on its console at its first boot, which later boots may push out."""
+        if instance not in self.host_keys:
+            text = self.aws("ec2").get_console_output(InstanceId=instance)["Output"]
+            found = re.search(r"BEGIN SSH HOST KEY KEYS.*?(ssh-ed25519 \S+).*?END SSH HOST KEY KEYS", text, re.DOTALL)
+            if not found:
+                return None
+            self.host_keys[instance] = found.group(1)
+        return self.host_keys[instance]
 
     def ssh(self, instance: str, command: str) -> str:
         """Run a command as admin; the host must prove the key from its console."""
