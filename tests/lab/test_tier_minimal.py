@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import ENVIRONMENT, ROOT, playbook, run
+from lab import podman, settings
+from tests.lab.conftest import ENVIRONMENT, ROOT, playbook, run, wait_for
 
 TIER = ("-e", "tier=minimal")
 
@@ -88,7 +89,9 @@ def test_the_host_comes_back_by_itself_after_a_reboot(url: str, aws: Callable[[s
             {"Name": "instance-state-name", "Values": ["running"]},
         ]
     )["Reservations"]
-    ec2.reboot_instances(InstanceIds=[i["InstanceId"] for r in reservations for i in r["Instances"]])
+    (instance,) = (i["InstanceId"] for r in reservations for i in r["Instances"])
+    shown = len(podman.logs(settings.host_name(instance)))
+    ec2.reboot_instances(InstanceIds=[instance])
     before = _get(f"{url}/api/listings")
     deadline, answered = time.monotonic() + 90, False
     time.sleep(3)
@@ -99,6 +102,8 @@ def test_the_host_comes_back_by_itself_after_a_reboot(url: str, aws: Callable[[s
             time.sleep(1)
     assert answered
     assert _get(f"{url}/api/listings") == before
+    # EC2 keeps little of a console: who connects for the first time finds the host's keys after any boot.
+    wait_for(lambda: "-----END SSH HOST KEY KEYS-----" in podman.logs(settings.host_name(instance))[shown:])
 
 
 def test_destroy_asks_for_the_environments_name(url: str) -> None:

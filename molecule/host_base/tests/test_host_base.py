@@ -57,6 +57,15 @@ def test_journal_persists(host: Host) -> None:
     assert "SystemMaxUse=300M" in limits
 
 
+def test_every_boot_shows_the_host_keys(host: Host) -> None:
+    shown = host.check_output("systemctl show cloud-final.service --property ExecStartPost --value")
+    program = shown.split("path=")[1].split()[0]
+    with host.sudo():
+        written = host.check_output(program)
+    key = host.file("/etc/ssh/ssh_host_ed25519_key.pub").content_string.strip()
+    assert f"{key}\n" in written.partition("-----BEGIN SSH HOST KEY KEYS-----")[2]
+
+
 def test_container_keeps_clock_and_kernel(host: Host) -> None:
     assert not host.package("chrony").is_installed
     assert not host.file("/etc/sysctl.d/60-vahana.conf").exists
