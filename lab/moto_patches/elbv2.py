@@ -4,6 +4,7 @@ Gaps closed:
 
 - DescribeLoadBalancerAttributes and DescribeTargetGroupAttributes lack most of AWS's defaults, which makes
   `elb_application_lb` fail (idle_timeout) and `elb_target_group` say changed on each run (stickiness).
+- Any status code is taken for healthy.
 - Every target is healthy, terminated ones too; draining does not exist; targets of any VPC are taken.
 - Load balancers are named twice, need no second zone and no internet gateway, can be deleted against their
   protection, and stay known to their target groups afterwards.
@@ -13,6 +14,8 @@ Gaps closed:
 from __future__ import annotations
 
 import functools
+import inspect
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -247,8 +250,18 @@ def _patch_listeners() -> None:
     models.ELBv2Backend.modify_listener = modify_listener
 
 
+def _demand_codes(codes: str) -> None:
+    """Refuse what counts as healthy on no Application Load Balancer.
+
+    :raises ELBClientError: unless all are from 200 to 499 (API_Matcher).
+    """
+    if not all(200 <= int(code) <= 499 for code in re.findall(r"\d+", codes)):
+        raise ELBClientError("ValidationError", f"Health check matcher HTTP code '{codes}' must be within 200-499")
+
+
 def _patch_target_groups() -> None:
     group_init = models.FakeTargetGroup.__init__
+    create, modify = models.ELBv2Backend.create_target_group, models.ELBv2Backend.modify_target_group
     describe = models.ELBv2Backend.describe_target_groups
     remove = models.ELBv2Backend.delete_target_group
 
@@ -257,6 +270,15 @@ def _patch_target_groups() -> None:
         self.draining = {}
         if self.protocol in {"HTTP", "HTTPS"}:
             self.attributes = {**TARGET_GROUP_DEFAULTS, **self.attributes}
+
+    def create_target_group(self: Any, name: str, **kwargs: Any) -> Any:
+        _demand_codes((kwargs.get("matcher") or {}).get("HttpCode") or "200")
+        return create(self, name, **kwargs)
+
+    def modify_target_group(*args: Any, **kwargs: Any) -> Any:
+        given = inspect.signature(modify).bind(*args, **kwargs).arguments
+        _demand_codes(given.get("http_codes") or "200")
+        return modify(*args, **kwargs)
 
     def register(self: Any, targets: list[dict[str, Any]]) -> None:
         for target in targets:
@@ -326,6 +348,8 @@ def _patch_target_groups() -> None:
     models.FakeTargetGroup.deregister = deregister
     models.FakeTargetGroup.deregister_terminated_instances = deregister_terminated_instances
     models.FakeTargetGroup.health_for = health_for
+    models.ELBv2Backend.create_target_group = create_target_group
+    models.ELBv2Backend.modify_target_group = modify_target_group
     models.ELBv2Backend.describe_target_groups = describe_target_groups
     models.ELBv2Backend.describe_target_health = describe_target_health
     models.ELBv2Backend.delete_target_group = delete_target_group

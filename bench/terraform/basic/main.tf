@@ -260,12 +260,12 @@ resource "aws_lb_target_group" "backend" {
   deregistration_delay = 30
   health_check {
     protocol            = "HTTP"
-    path                = "/api/health"
+    path                = "/api/health?live=true"
     interval            = 5
     timeout             = 3
     healthy_threshold   = 2
     unhealthy_threshold = 2
-    matcher             = "200,503"
+    matcher             = "200"
   }
   tags = merge(local.layer.load_balancer, { Name = "${local.name}-backend" })
 }

@@ -33,13 +33,12 @@ resource "aws_lb_target_group" "service" {
   deregistration_delay = 30
   health_check {
     protocol            = "HTTP"
-    path                = "/api/${each.key}/health"
+    path                = "/api/${each.key}/health?live=true"
     interval            = 5
     timeout             = 3
     healthy_threshold   = 2
     unhealthy_threshold = 2
-    # 503 is what a service answers that runs and cannot reach its database: others in its place would not reach it either.
-    matcher = "200,503"
+    matcher             = "200"
   }
   tags = merge(local.layer.load_balancer, { Name = "${local.name}-${each.key}" })
 }

@@ -86,7 +86,7 @@ export function createApi({ listings, ping, announce, version, log, seen = () =>
   const json = (status, value, headers = {}) => ({ status, headers: { ...HEADERS, ...headers }, body: JSON.stringify(value) });
   const notFound = () => new HttpError(404, 'not_found', 'there is nothing at this address');
 
-  async function health() {
+  async function health({ search }) {
     try {
       // Both promises are handled by the race, also the one that comes second.
       const late = sleep(PING_MS, undefined, { ref: false }).then(() => {
@@ -95,7 +95,9 @@ export function createApi({ listings, ping, announce, version, log, seen = () =>
       await Promise.race([ping(), late]);
     } catch (error) {
       log.warn('health: the database does not answer', describeError(error.cause ?? error));
-      return json(503, { status: 'unavailable', version, database: 'unreachable' });
+      // Whether it serves is one question, whether it lives another: in its place another would not reach the database either.
+      const live = new URLSearchParams(search).get('live') === 'true';
+      return json(live ? 200 : 503, { status: 'unavailable', version, database: 'unreachable' });
     }
     return json(200, { status: 'ok', version });
   }

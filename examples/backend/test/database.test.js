@@ -30,13 +30,15 @@ describe('postgres server', { skip: postgresUrl ? false : 'DATABASE_URL names no
 });
 
 describe('a database in trouble', () => {
-  test('without its database the health is 503', async (t) => {
+  test('without its database the health is 503, and it lives', async (t) => {
     const { call, database } = await startApp(t, { url: 'sqlite::memory:' });
     t.mock.method(database, 'ping', async () => {
       throw new Error('gone');
     });
     const sick = await call('GET', '/api/health');
     assert.deepEqual([sick.status, sick.json.status], [503, 'unavailable']);
+    const alive = await call('GET', '/api/health?live=true');
+    assert.deepEqual([alive.status, alive.json], [200, sick.json]);
   });
 
   test('the health is answered in time though the database says nothing', async (t) => {

@@ -61,6 +61,17 @@ def target_group(vpc: str, name: str = "trial") -> str:
 class TestLoadBalancing:
     """lab.moto_patches.elbv2."""
 
+    def test_no_code_above_499_is_healthy(self) -> None:
+        vpc, _ = network()
+        elb, group = client("elbv2"), target_group(vpc)
+        elb.modify_target_group(TargetGroupArn=group, Matcher={"HttpCode": "200-299,404"})
+        with pytest.raises(ClientError, match="'200,503' must be within 200-499"):
+            elb.modify_target_group(TargetGroupArn=group, Matcher={"HttpCode": "200,503"})
+        with pytest.raises(ClientError, match="must be within 200-499"):
+            elb.create_target_group(
+                Name="other", Protocol="HTTP", Port=3000, VpcId=vpc, TargetType="ip", Matcher={"HttpCode": "200-599"}
+            )
+
     def test_attributes_are_there_from_the_start(self) -> None:
         vpc, subnets = network()
         elb = client("elbv2")

@@ -53,13 +53,14 @@ export async function start(service, env = process.env) {
   const port = () => server.address().port;
   const { handlers, authentications = {}, helpers = [], workers = [], outbox } = await service.create({ settings, database, sqs, port });
 
-  async function health() {
+  async function health({ query }) {
     try {
       const writable = await database.ping();
       return { body: { status: 'ok', version, database: writable ? 'primary' : 'standby' } };
     } catch (error) {
       log.warn('health: the database does not answer', describeError(error));
-      return { status: 503, body: { status: 'unavailable', version, database: 'unreachable' } };
+      // Whether it serves is one question, whether it lives another: in its place another would not reach the database either.
+      return { status: query.live ? 200 : 503, body: { status: 'unavailable', version, database: 'unreachable' } };
     }
   }
 

@@ -24,6 +24,7 @@ export function testCommon(service) {
     service.databaseLink.cut();
     const { status, body } = await health();
     assert.deepEqual([status, body], [503, { status: 'unavailable', version: '1.2.3-test', database: 'unreachable' }]);
+    assert.deepEqual(await call('GET', `/api/${name}/health?live=true`).then((alive) => [alive.status, alive.body]), [200, body]);
     service.databaseLink.mend();
     await isWell();
   });
