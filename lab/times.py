@@ -47,6 +47,7 @@ TIMES = {
     "task stop": Duration(30, "typical: drained, SIGTERM, its network interface gone, 20 to 60 s"),
     "distribution deploy": Duration(240, "typical: InProgress → Deployed, create or update, 3 to 6 min"),
     "certificate": Duration(120, "typical: once its DNS record can be found, 1 to 5 min (AWS: up to 30)"),
+    "certificate release": Duration(900, "typical: what used it is gone → ACM lets it be deleted, 10 to 20 min"),
 }
 
 _scale = 0.0

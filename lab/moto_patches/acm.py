@@ -4,7 +4,8 @@ Gaps closed:
 
 - moto issues each certificate a minute after it was asked for. Here it waits for its CNAME in a public hosted zone.
 - All validation records are the same; the one of a wildcard repeats its domain's; dates of issue are there before it.
-- InUseBy names listeners and never forgets; a certificate in use can be deleted.
+- InUseBy names listeners and never forgets; a certificate in use can be deleted. Here one that was issued cannot, and
+  with AWS's own times it also counts as in use for a while after its last user is gone, when InUseBy names nobody.
 """
 
 from __future__ import annotations
@@ -124,8 +125,14 @@ def apply() -> None:
         self.get_certificate(arn)
 
     def delete_certificate(self: Any, arn: str) -> None:
-        if arn in self._certificates and (in_use := users(self.account_id, arn)):
-            raise ResourceInUseError(f"Certificate {arn} in account {self.account_id} is in use: {', '.join(in_use)}")
+        certificate = self._certificates.get(arn)
+        if certificate is not None:
+            in_use = users(self.account_id, arn)
+            issued = certificate.type == "AMAZON_ISSUED" and certificate.status == "ISSUED"
+            # Nobody notes when the last of them has gone: the time begins with the first attempt after that.
+            if in_use or (issued and not times.over("certificate release", arn)):
+                by = f": {', '.join(in_use)}" if in_use else ""
+                raise ResourceInUseError(f"Certificate {arn} in account {self.account_id} is in use{by}")
         delete(self, arn)
 
     models.CertBundle.check = check

@@ -48,6 +48,13 @@ options:
     description: Longest time to wait, in seconds.
     type: int
     default: 900
+  delete_timeout:
+    description:
+      - Longest time, in seconds, for which a deletion is tried again while ACM says that the certificate is in use.
+      - What presented it may be long gone. ACM still counts a deleted distribution, load balancer or domain name of API
+        Gateway for 10 to 20 minutes, sometimes longer.
+    type: int
+    default: 1800
   state:
     description: Whether it should exist.
     type: str
@@ -94,6 +101,7 @@ USABLE = ["PENDING_VALIDATION", "ISSUED"]
 """Certificates in another status are dead (failed, expired, revoked): a new one is requested instead."""
 
 POLL_SECONDS = 2.0
+DELETE_POLL_SECONDS = 15.0
 RECORDS_TIMEOUT_SECONDS = 60.0
 """ACM knows the validation records some seconds after the request (RequestCertificate, API reference)."""
 
@@ -212,13 +220,39 @@ def ensure_present(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
     }
 
 
+def delete(module: AnsibleAWSModule, client: Any, arn: str) -> None:
+    """Delete a certificate once nothing uses it any more; fail with what does when that takes too long."""
+    timeout = module.params["delete_timeout"]
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            client.delete_certificate(CertificateArn=arn)
+        except client.exceptions.ResourceNotFoundException:
+            return
+        # The other one: ACM is still at work on it, as when what used it has just gone.
+        except (client.exceptions.ResourceInUseException, client.exceptions.ConflictException) as error:
+            if time.monotonic() > deadline:
+                users = client.describe_certificate(CertificateArn=arn)["Certificate"].get("InUseBy", [])
+                module.fail_json(
+                    msg=f"the certificate {arn} could not be deleted in {timeout} s:"
+                    f" {error.response['Error']['Message']}."
+                    + (f" Delete what uses it, or give that another certificate: {', '.join(users)}." if users else "")
+                    + " ACM counts what is gone for some time; then run the same command again",
+                    arn=arn,
+                    in_use_by=users,
+                )
+        else:
+            return
+        time.sleep(DELETE_POLL_SECONDS)
+
+
 def ensure_absent(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
-    """Delete our certificates for these names. Fails while a load balancer or a distribution uses one."""
+    """Delete our certificates for these names, when no load balancer, distribution or API uses them any more."""
     names = {module.params["domain_name"], *module.params["subject_alternative_names"]}
     found = find(client, names, module.params["tags"])
     if not module.check_mode:
         for certificate in found:
-            client.delete_certificate(CertificateArn=certificate["CertificateArn"])
+            delete(module, client, certificate["CertificateArn"])
     records = {record["name"]: record for certificate in found for record in validation_records(certificate)}
     return {
         "changed": bool(found),
@@ -236,6 +270,7 @@ def main() -> None:
             "tags": {"type": "dict", "required": True},
             "wait": {"type": "bool", "default": False},
             "wait_timeout": {"type": "int", "default": 900},
+            "delete_timeout": {"type": "int", "default": 1800},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
+from lab import times
 from lab.moto_patches import acm, route53
 from plugins.modules import acm_request
 
@@ -22,7 +23,8 @@ def request_certificate(run_module: Run, monkeypatch: pytest.MonkeyPatch) -> Run
     """Run the module with ACM as it is: it issues a certificate only when its records are really there."""
     acm.apply()
     route53.apply()
-    monkeypatch.setattr(acm_request, "POLL_SECONDS", 0.01)
+    for name in ("POLL_SECONDS", "DELETE_POLL_SECONDS"):
+        monkeypatch.setattr(acm_request, name, 0.01)
 
     def run(**options: Any) -> dict[str, Any]:
         return run_module(acm_request, **{"domain_name": DOMAIN, "tags": TAGS, **options})
@@ -104,6 +106,43 @@ def test_deletes_once_and_names_the_records_to_delete(request_certificate: Run) 
     assert (gone["changed"], gone["validation_records"]) == (True, records)
     again = request_certificate(state="absent")
     assert (again["changed"], again["validation_records"]) == (False, [])
+
+
+def test_waits_until_acm_has_forgotten_who_used_it(request_certificate: Run, calls: list[tuple[str, str, str]]) -> None:
+    create_records(request_certificate()["validation_records"])
+    request_certificate(wait=True, wait_timeout=30)
+    times.follow(0.3 / times.TIMES["certificate release"].seconds)
+    try:
+        assert request_certificate(state="absent")["changed"]
+    finally:
+        times.follow(0)
+    assert [operation for _region, operation, _key in calls].count("DeleteCertificate") > 1
+    assert not request_certificate(state="absent")["changed"]
+
+
+def test_says_what_uses_it_when_that_stays(request_certificate: Run) -> None:
+    made = request_certificate()
+    ec2, elb = boto3.client("ec2"), boto3.client("elbv2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"]
+        for number, zone in enumerate("ab")
+    ]
+    ids = [subnet["SubnetId"] for subnet in subnets]
+    balancer = elb.create_load_balancer(Name="cars", Subnets=ids)["LoadBalancers"][0]["LoadBalancerArn"]
+    answer: Any = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]
+    listener = elb.create_listener(
+        LoadBalancerArn=balancer,
+        Protocol="HTTPS",
+        Port=443,
+        Certificates=[{"CertificateArn": made["arn"]}],
+        DefaultActions=answer,
+    )["Listeners"][0]
+    late = request_certificate(state="absent", delete_timeout=0)
+    assert late["failed"] and late["in_use_by"] == [balancer]
+    assert f"give that another certificate: {balancer}" in late["msg"] and "run the same command again" in late["msg"]
+    elb.delete_listener(ListenerArn=listener["ListenerArn"])
+    assert request_certificate(state="absent", delete_timeout=0)["changed"]
 
 
 def test_tags_must_name_an_owner(request_certificate: Run) -> None:

@@ -1,0 +1,165 @@
+"""Tasks of roles in trouble that the lab does not make: what AWS refuses at first, what a killed run left behind."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+REGION, NAME = "us-east-1", "cars-prod"
+KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "0-no-secret-0"}
+TAGS = {"vahana:app": "cars", "vahana:env": "prod"}
+
+
+@dataclass
+class Api:
+    """An AWS API, and how often it refuses what (an operation of the Query protocol) with which code."""
+
+    url: str
+    refusals: dict[str, tuple[str, int]] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+
+    def client(self, service: Any) -> Any:
+        return boto3.client(service, endpoint_url=self.url, region_name=REGION, **KEYS)
+
+    def refusal(self, body: bytes) -> str:
+        """Return the code to refuse a request with, or nothing."""
+        named = re.search(rb"(?:^|&)Action=(\w+)", body)
+        operation = named[1].decode() if named else ""
+        code, left = self.refusals.get(operation, ("", 0))
+        if left == 0:
+            return ""
+        self.refusals[operation] = (code, left - 1)
+        self.refused.append(operation)
+        return code
+
+
+@contextmanager
+def before(moto_url: str) -> Iterator[Api]:
+    """Serve what moto serves, but refuse what it is told to refuse."""
+    api = Api("")
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if code := api.refusal(body):
+                error = f"<Code>{code}</Code><Message>not yet</Message>"
+                self._send(400, f"<Response><Errors><Error>{error}</Error></Errors></Response>".encode(), "text/xml")
+                return
+            behind = http.client.HTTPConnection(moto_url.removeprefix("http://"))
+            behind.request(self.command, self.path, body, dict(self.headers))
+            answer = behind.getresponse()
+            self._send(answer.status, answer.read(), answer.getheader("Content-Type", "text/plain"))
+            behind.close()
+
+        def _send(self, status: int, body: bytes, kind: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - named by the base class
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    api.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def api(moto_url: str) -> Iterator[Api]:
+    """An empty account that can be told what to refuse."""
+    urllib.request.urlopen(urllib.request.Request(f"{moto_url}/moto-api/reset", method="POST")).close()
+    with before(moto_url) as served:
+        yield served
+
+
+@pytest.fixture
+def tasks(api: Api, tmp_path: Path) -> Callable[..., str]:
+    """Return how to run one file of a role's tasks, with variables that nothing overrides; it returns the output."""
+
+    def run(role: str, tasks_from: str, **variables: Any) -> str:
+        shared = {"app_name": "cars", "this_env": "prod", "name_prefix": NAME, "this_region": REGION, "aws_tags": TAGS}
+        include = {"ansible.builtin.include_role": {"name": role, "tasks_from": tasks_from}}
+        plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [include]}]
+        (tmp_path / "plays.yml").write_text(yaml.safe_dump(plays))
+        (tmp_path / "variables.json").write_text(json.dumps({**shared, **variables}))
+        ran = subprocess.run(
+            [
+                *(Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local"),
+                *("-e", f"@{tmp_path / 'variables.json'}", tmp_path / "plays.yml"),
+            ],
+            cwd=ROOT,
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))},
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_STDOUT_CALLBACK": "default",
+                "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+                "AWS_ENDPOINT_URL": api.url,
+                "AWS_REGION": REGION,
+                "AWS_ACCESS_KEY_ID": KEYS["aws_access_key_id"],
+                "AWS_SECRET_ACCESS_KEY": KEYS["aws_secret_access_key"],
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    return run
+
+
+def test_the_certificate_of_an_api_goes_when_its_name_has_gone_before(api: Api, tasks: Callable[..., str]) -> None:
+    """Whoever was killed between the two has left the certificate, and the record that validated it."""
+    acm, route53 = api.client("acm"), api.client("route53")
+    name = "api.cars.example.com"
+    arn = acm.request_certificate(
+        DomainName=name,
+        ValidationMethod="DNS",
+        Tags=[{"Key": key, "Value": value} for key, value in {**TAGS, "vahana:layer": "api"}.items()],
+    )["CertificateArn"]
+    zone = route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
+    [option] = acm.describe_certificate(CertificateArn=arn)["Certificate"]["DomainValidationOptions"]
+    record = option["ResourceRecord"]
+    wanted = {
+        **{key: record[key] for key in ("Name", "Type")},
+        "TTL": 300,
+        "ResourceRecords": [{"Value": record["Value"]}],
+    }
+    changes = [{"Action": "CREATE", "ResourceRecordSet": wanted}]
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    listed = {"arn": arn, "service": "acm", "type": "certificate", "id": name, "layer": "api"}
+    other = {**listed, "id": "cars.example.com", "layer": "edge"}
+    tasks("api", "certificate_absent", stack={"resources": [other, listed]}, api_zone_id=zone.rpartition("/")[2])
+    assert acm.list_certificates()["CertificateSummaryList"] == []
+    left = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    assert {each["Type"] for each in left} == {"NS", "SOA"}
