@@ -19,6 +19,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -67,6 +68,20 @@ WAITING = tuple(f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisi
 ALIAS = "live"
 #: How the names end that an HTTP API or a load balancer has of its own: by them health checks ask one region.
 AWS_NAMES = ".amazonaws.com"
+#: What services say of something that is not there.
+GONE = frozenset(
+    {
+        "InvalidResourceId",
+        "NoSuchEntity",
+        "NoSuchHealthCheck",
+        "NoSuchHostedZone",
+        "NoSuchResource",
+        "RepositoryNotFoundException",
+        "ResourceNotFound",
+        "ResourceNotFoundException",
+        "WAFNonexistentItemException",
+    }
+)
 
 EMPTY: dict[str, Any] = {
     "account_id": "",
@@ -370,6 +385,16 @@ def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+@contextmanager
+def unless_gone() -> Iterator[None]:
+    """Pass over what is asked about one resource when that has been deleted since it was listed."""
+    try:
+        yield
+    except ClientError as error:
+        if error_code(error) not in GONE:
+            raise
+
+
 def pages(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
     """Yield the items of every page of a list call."""
     if client.can_paginate(operation):
@@ -472,9 +497,10 @@ def _parameters(aws: Aws) -> Iterator[Resource]:
     ssm = aws.clients["ssm"]
     asked = {"Path": aws.environment.parameter_prefix, "Recursive": True}
     for item in pages(ssm, "get_parameters_by_path", "Parameters", **asked):
-        tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=item["Name"])["TagList"]
-        arn = item.get("ARN") or aws.arn("ssm", f"parameter{item['Name']}")
-        yield Resource("ssm:parameter", item["Name"], arn, tags_of(tags), True, item)
+        with unless_gone():
+            tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=item["Name"])["TagList"]
+            arn = item.get("ARN") or aws.arn("ssm", f"parameter{item['Name']}")
+            yield Resource("ssm:parameter", item["Name"], arn, tags_of(tags), True, item)
 
 
 def _bucket(suffix: str) -> Reader:
@@ -640,9 +666,10 @@ def _distributions(aws: Aws) -> Iterator[Resource]:
         for item in page["DistributionList"].get("Items", []):
             if item.get("Comment") != aws.environment.name_prefix:
                 continue
-            tags = tags_of(cloudfront.list_tags_for_resource(Resource=item["ARN"])["Tags"].get("Items"))
-            # Many may have the same comment: it is no name that we would collide with.
-            yield Resource("cloudfront:distribution", item["Id"], item["ARN"], tags, False, item)
+            with unless_gone():
+                tags = tags_of(cloudfront.list_tags_for_resource(Resource=item["ARN"])["Tags"].get("Items"))
+                # Many may have the same comment: it is no name that we would collide with.
+                yield Resource("cloudfront:distribution", item["Id"], item["ARN"], tags, False, item)
 
 
 def _edge_parts(aws: Aws) -> Iterator[Resource]:
@@ -674,8 +701,9 @@ def _certificates(client: str) -> Reader:
     def read(aws: Aws) -> Iterator[Resource]:
         acm = aws.clients[client]
         for item in pages(acm, "list_certificates", "CertificateSummaryList"):
-            tags = tags_of(acm.list_tags_for_certificate(CertificateArn=item["CertificateArn"]).get("Tags"))
-            yield Resource("acm:certificate", item["DomainName"], item["CertificateArn"], tags, False, item)
+            with unless_gone():
+                tags = tags_of(acm.list_tags_for_certificate(CertificateArn=item["CertificateArn"]).get("Tags"))
+                yield Resource("acm:certificate", item["DomainName"], item["CertificateArn"], tags, False, item)
 
     return read
 
@@ -718,18 +746,22 @@ def _zones(aws: Aws) -> Iterator[Resource]:
 def _health_checks(aws: Aws) -> Iterator[Resource]:
     route53 = aws.clients["route53"]
     for item in pages(route53, "list_health_checks", "HealthChecks"):
-        asked = route53.list_tags_for_resource(ResourceType="healthcheck", ResourceId=item["Id"])
-        arn = f"arn:aws:route53:::healthcheck/{item['Id']}"
-        yield Resource("route53:healthcheck", item["Id"], arn, tags_of(asked["ResourceTagSet"]["Tags"]), False, item)
+        with unless_gone():
+            asked = route53.list_tags_for_resource(ResourceType="healthcheck", ResourceId=item["Id"])
+            arn = f"arn:aws:route53:::healthcheck/{item['Id']}"
+            yield Resource(
+                "route53:healthcheck", item["Id"], arn, tags_of(asked["ResourceTagSet"]["Tags"]), False, item
+            )
 
 
 def _alarms(aws: Aws) -> Iterator[Resource]:
     cloudwatch = aws.clients["cloudwatch"]
     prefix = f"{aws.environment.name_prefix}-"
     for item in pages(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix):
-        tags = tags_of(cloudwatch.list_tags_for_resource(ResourceARN=item["AlarmArn"])["Tags"])
-        # The prefix of prod is also the prefix of prod-2: only our tags say which of them is ours.
-        yield Resource("cloudwatch:alarm", item["AlarmName"], item["AlarmArn"], tags, False, item)
+        with unless_gone():
+            tags = tags_of(cloudwatch.list_tags_for_resource(ResourceARN=item["AlarmArn"])["Tags"])
+            # The prefix of prod is also the prefix of prod-2: only our tags say which of them is ours.
+            yield Resource("cloudwatch:alarm", item["AlarmName"], item["AlarmArn"], tags, False, item)
 
 
 def _dashboards(aws: Aws) -> Iterator[Resource]:
@@ -771,8 +803,9 @@ def _topics(aws: Aws) -> Iterator[Resource]:
         arn = item["TopicArn"]
         name = arn.rpartition(":")[2]
         if name == prefix or name.startswith(f"{prefix}-"):
-            tags = tags_of(sns.list_tags_for_resource(ResourceArn=arn)["Tags"])
-            yield Resource("sns:topic", name, arn, tags, name == f"{prefix}-alarms", item)
+            with unless_gone():
+                tags = tags_of(sns.list_tags_for_resource(ResourceArn=arn)["Tags"])
+                yield Resource("sns:topic", name, arn, tags, name == f"{prefix}-alarms", item)
 
 
 def _log_groups(aws: Aws) -> Iterator[Resource]:
@@ -780,8 +813,9 @@ def _log_groups(aws: Aws) -> Iterator[Resource]:
     prefix = f"{aws.environment.parameter_prefix}/"
     for item in pages(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=prefix):
         arn = item["arn"].removesuffix(":*")
-        tags = logs.list_tags_for_resource(resourceArn=arn)["tags"]
-        yield Resource("logs:log-group", item["logGroupName"], arn, tags, True, item)
+        with unless_gone():
+            tags = logs.list_tags_for_resource(resourceArn=arn)["tags"]
+            yield Resource("logs:log-group", item["logGroupName"], arn, tags, True, item)
 
 
 def _web_acls(scope: str) -> Reader:
@@ -791,9 +825,10 @@ def _web_acls(scope: str) -> Reader:
         wafv2 = aws.clients[_waf_client(aws, scope)]
         for found in pages_by("NextMarker", wafv2.list_web_acls, "WebACLs", Scope=scope, Limit=100):
             if found["Name"] == aws.environment.name_prefix:
-                tags = wafv2.list_tags_for_resource(ResourceARN=found["ARN"])["TagInfoForResource"]["TagList"]
-                item = wafv2.get_web_acl(Name=found["Name"], Scope=scope, Id=found["Id"])["WebACL"]
-                yield Resource(kind_of(found["ARN"]), found["Name"], found["ARN"], tags_of(tags), True, item)
+                with unless_gone():
+                    tags = wafv2.list_tags_for_resource(ResourceARN=found["ARN"])["TagInfoForResource"]["TagList"]
+                    item = wafv2.get_web_acl(Name=found["Name"], Scope=scope, Id=found["Id"])["WebACL"]
+                    yield Resource(kind_of(found["ARN"]), found["Name"], found["ARN"], tags_of(tags), True, item)
 
     return read
 
@@ -821,9 +856,12 @@ def _functions(aws: Aws) -> Iterator[Resource]:
     client, prefix = aws.clients["lambda"], f"{aws.environment.name_prefix}-"
     for item in pages(client, "list_functions", "Functions"):
         if item["FunctionName"].startswith(prefix):
-            tags = client.list_tags(Resource=item["FunctionArn"]).get("Tags", {})
-            more = _releases(client, item["FunctionName"]) if tags.get(LAYER_TAG) == "api" else {}
-            yield Resource("lambda:function", item["FunctionName"], item["FunctionArn"], tags, False, {**item, **more})
+            with unless_gone():
+                tags = client.list_tags(Resource=item["FunctionArn"]).get("Tags", {})
+                more = _releases(client, item["FunctionName"]) if tags.get(LAYER_TAG) == "api" else {}
+                yield Resource(
+                    "lambda:function", item["FunctionName"], item["FunctionArn"], tags, False, {**item, **more}
+                )
 
 
 def _releases(client: Any, name: str) -> dict[str, Any]:
@@ -918,8 +956,9 @@ def _repositories(aws: Aws) -> Iterator[Resource]:
     for item in pages(ecr, "describe_repositories", "repositories"):
         if item["repositoryName"].startswith(prefix):
             arn = item["repositoryArn"]
-            tags = tags_of(ecr.list_tags_for_resource(resourceArn=arn)["tags"])
-            yield Resource("ecr:repository", item["repositoryName"], arn, tags, True, item)
+            with unless_gone():
+                tags = tags_of(ecr.list_tags_for_resource(resourceArn=arn)["tags"])
+                yield Resource("ecr:repository", item["repositoryName"], arn, tags, True, item)
 
 
 def _namespaces(aws: Aws) -> Iterator[Resource]:
@@ -945,8 +984,9 @@ def _roles(aws: Aws) -> Iterator[Resource]:
     """Read the roles below the environment's path, which larger tiers have beside that of the instances."""
     iam = aws.clients["iam"]
     for item in pages(iam, "list_roles", "Roles", PathPrefix=f"{aws.environment.parameter_prefix}/"):
-        tags = tags_of(iam.list_role_tags(RoleName=item["RoleName"])["Tags"])
-        yield Resource("iam:role", item["RoleName"], item["Arn"], tags, False, item)
+        with unless_gone():
+            tags = tags_of(iam.list_role_tags(RoleName=item["RoleName"])["Tags"])
+            yield Resource("iam:role", item["RoleName"], item["Arn"], tags, False, item)
 
 
 def _connections(aws: Aws) -> Iterator[Resource]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,3 +40,36 @@ def test_a_run_reads_only_the_roles_that_it_needs(entry: str) -> None:
         if "ansible.builtin.import_role" in keys(yaml.safe_load(path.read_text()))
     }
     assert not found
+
+
+def waits(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield every task that is tried again until something holds."""
+    if isinstance(node, dict) and "until" in node:
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from waits(child)
+
+
+WAITS = {
+    f"{path.relative_to(ROOT)}: {task['name']}": task
+    for path in sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/**/*.yml")])
+    for task in waits(yaml.safe_load(path.read_text()))
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_what_is_waited_for_can_be_asked_of_an_answer_that_failed(name: str) -> None:
+    # A condition that asks a failed answer for what only a good one has raises, and that ends the task at once.
+    task = WAITS[name]
+    forgiven = task.get("failed_when") is False
+    failed = {"failed": not forgiven, "changed": False, "msg": "An error occurred (Throttling)", "attempts": 1}
+    variables = {
+        task["register"]: failed,
+        # What conditions name beside the answer itself.
+        "edge_out": {"distribution_id": "E1"},
+        "verify_release": "1.0.0",
+    }
+    templar = Templar(DataLoader(), variables=variables)
+    conditions = task["until"] if isinstance(task["until"], list) else [task["until"]]
+    # As ansible-core does: the first that does not hold ends it.
+    all(templar.evaluate_conditional(trust_as_template(str(each))) for each in conditions)

@@ -7,7 +7,8 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lab.moto_patches import budgets
 from plugins.module_utils import details
@@ -797,3 +798,55 @@ def test_the_documentation_lists_every_key() -> None:
         assert f"`{key}`" in section
         for name in inner if isinstance(inner, dict) else ():
             assert f"`{name}`" in section, f"{key}.{name}"
+
+
+def make_what_has_tags_of_its_own() -> None:
+    """Make one of each kind whose tags are asked for after the list."""
+    boto3.client("acm").request_certificate(DomainName="cars.example.com", Tags=pairs(OURS))
+    boto3.client("logs").create_log_group(logGroupName="/vahanhelp/prod/backend", tags=OURS)
+    boto3.client("sns").create_topic(Name="vahanhelp-prod-alarms", Tags=pairs(OURS))
+    boto3.client("ssm").put_parameter(Name="/vahanhelp/prod/tier", Value="basic", Type="String", Tags=pairs(OURS))
+    boto3.client("cloudwatch").put_metric_alarm(
+        AlarmName="vahanhelp-prod-high",
+        Namespace="AWS/EC2",
+        MetricName="CPUUtilization",
+        Statistic="Average",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        Tags=pairs(OURS),
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "code", "kind"),
+    [
+        ("acm", "ListTagsForCertificate", "ResourceNotFoundException", "certificate"),
+        ("logs", "ListTagsForResource", "ResourceNotFoundException", "log-group"),
+        ("sns", "ListTagsForResource", "ResourceNotFound", "topic"),
+        ("ssm", "ListTagsForResource", "InvalidResourceId", "parameter"),
+        ("cloudwatch", "ListTagsForResource", "ResourceNotFoundException", "alarm"),
+    ],
+)
+def test_what_goes_between_the_list_and_its_tags_is_gone(
+    monkeypatch: pytest.MonkeyPatch, service: str, operation: str, code: str, kind: str
+) -> None:
+    make_what_has_tags_of_its_own()
+    assert kind in {entry["type"] for entry in discover(PROD)["resources"]}
+    client_class: Any = BaseClient
+    call = client_class._make_api_call
+
+    def refuse(answer: str) -> None:
+        def called(client: Any, asked: str, parameters: dict[str, Any]) -> Any:
+            if (client.meta.service_model.service_name, asked) == (service, operation):
+                raise ClientError({"Error": {"Code": answer, "Message": "x"}}, asked)
+            return call(client, asked, parameters)
+
+        monkeypatch.setattr(client_class, "_make_api_call", called)
+
+    refuse(code)
+    assert kind not in {entry["type"] for entry in discover(PROD)["resources"]}
+    refuse("AccessDenied")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        discover(PROD)

@@ -6,15 +6,18 @@ import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import boto3
@@ -51,8 +54,8 @@ class Api:
 
 
 @contextmanager
-def before(moto_url: str) -> Iterator[Api]:
-    """Serve what moto serves, but refuse what it is told to refuse."""
+def before(url: str) -> Iterator[Api]:
+    """Serve what is served there, but refuse what it is told to refuse."""
     api = Api("")
 
     class Handler(BaseHTTPRequestHandler):
@@ -62,7 +65,7 @@ def before(moto_url: str) -> Iterator[Api]:
                 error = f"<Code>{code}</Code><Message>not yet</Message>"
                 self._send(400, f"<Response><Errors><Error>{error}</Error></Errors></Response>".encode(), "text/xml")
                 return
-            behind = http.client.HTTPConnection(moto_url.removeprefix("http://"))
+            behind = http.client.HTTPConnection(url.removeprefix("http://"))
             behind.request(self.command, self.path, body, dict(self.headers))
             answer = behind.getresponse()
             self._send(answer.status, answer.read(), answer.getheader("Content-Type", "text/plain"))
@@ -73,9 +76,10 @@ def before(moto_url: str) -> Iterator[Api]:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - named by the base class
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - named by the base class
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
@@ -92,11 +96,30 @@ def before(moto_url: str) -> Iterator[Api]:
         thread.join()
 
 
+@pytest.fixture(scope="module")
+def lab_url() -> Iterator[str]:
+    """Serve the APIs of the lab, without its hosts, from a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    served = f"from moto.server import main; main(['-p', '{port}'])"
+    program = f"from lab import moto_patches; moto_patches.apply_all(); {served}"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=DEVNULL, stderr=DEVNULL) as server:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and server.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+        server.terminate()
+
+
 @pytest.fixture
-def api(moto_url: str) -> Iterator[Api]:
+def api(lab_url: str) -> Iterator[Api]:
     """An empty account that can be told what to refuse."""
-    urllib.request.urlopen(urllib.request.Request(f"{moto_url}/moto-api/reset", method="POST")).close()
-    with before(moto_url) as served:
+    urllib.request.urlopen(urllib.request.Request(f"{lab_url}/moto-api/reset", method="POST")).close()
+    with before(lab_url) as served:
         yield served
 
 
@@ -104,7 +127,7 @@ def api(moto_url: str) -> Iterator[Api]:
 def tasks(api: Api, tmp_path: Path) -> Callable[..., str]:
     """Return how to run one file of a role's tasks, with variables that nothing overrides; it returns the output."""
 
-    def run(role: str, tasks_from: str, **variables: Any) -> str:
+    def run(role: str, tasks_from: str, fails: bool = False, **variables: Any) -> str:
         shared = {"app_name": "cars", "this_env": "prod", "name_prefix": NAME, "this_region": REGION, "aws_tags": TAGS}
         include = {"ansible.builtin.include_role": {"name": role, "tasks_from": tasks_from}}
         plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [include]}]
@@ -119,21 +142,20 @@ def tasks(api: Api, tmp_path: Path) -> Callable[..., str]:
             env={
                 **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ANSIBLE_"))},
                 "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_STDOUT_CALLBACK": "default",
                 "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
                 "AWS_ENDPOINT_URL": api.url,
                 "AWS_REGION": REGION,
                 "AWS_ACCESS_KEY_ID": KEYS["aws_access_key_id"],
                 "AWS_SECRET_ACCESS_KEY": KEYS["aws_secret_access_key"],
             },
-            stdin=subprocess.DEVNULL,
+            stdin=DEVNULL,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        return ran.stdout
+        assert (ran.returncode != 0) == fails, ran.stdout + ran.stderr
+        return ran.stdout + ran.stderr
 
     return run
 
@@ -163,3 +185,21 @@ def test_the_certificate_of_an_api_goes_when_its_name_has_gone_before(api: Api, 
     assert acm.list_certificates()["CertificateSummaryList"] == []
     left = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
     assert {each["Type"] for each in left} == {"NS", "SOA"}
+
+
+LOOKING = {"stack": {"tier": "basic"}, "teardown_verify_retries": 1, "teardown_verify_delay": 0}
+
+
+def test_what_a_destroy_leaves_is_named_also_when_the_first_look_failed(api: Api, tasks: Callable[..., str]) -> None:
+    name, tags = "/cars/prod/left", [{"Key": key, "Value": value} for key, value in TAGS.items()]
+    api.client("ssm").put_parameter(Name=name, Value="x", Type="String", Tags=tags)
+    api.refusals["DescribeVpcs"] = ("UnauthorizedOperation", 1)
+    said = tasks("teardown", "verify", fails=True, **LOOKING)
+    assert api.refused == ["DescribeVpcs"]
+    assert "1 resources of cars-prod are left" in said and f"ssm parameter {name}" in said
+
+
+def test_a_destroy_says_when_nobody_could_look_at_what_it_leaves(api: Api, tasks: Callable[..., str]) -> None:
+    api.refusals["DescribeVpcs"] = ("UnauthorizedOperation", 2)
+    said = tasks("teardown", "verify", fails=True, **LOOKING)
+    assert "could not be seen" in said and "UnauthorizedOperation" in said
