@@ -30,6 +30,7 @@ TIMES = {
     "connect endpoint delete": Duration(120, "typical: 1 to 5 min"),
     "NAT gateway create": Duration(120, "typical: pending → available, 1.5 to 2.5 min"),
     "NAT gateway delete": Duration(60, "typical: deleting → deleted, 45 to 90 s"),
+    "address release": Duration(10, "typical: NAT gateway deleted → ReleaseAddress refuses no more, 0 to 30 s"),
     "load balancer create": Duration(150, "typical: provisioning → active, 2 to 3 min"),
     "load balancer delete": Duration(60, "typical: until its network interfaces are gone, 20 s to 3 min"),
     "target healthy": Duration(15, "two checks, 5 s apart as the tiers set it, after registration"),

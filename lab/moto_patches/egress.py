@@ -4,7 +4,7 @@ Gaps closed:
 
 - A NAT gateway is never seen being deleted, and keeps its network interface and its address for ever.
 - DescribeNatGateways knows no filter by tags.
-- An address that a NAT gateway uses can be released.
+- An address that a NAT gateway uses can be released. With AWS's own times it cannot for a moment after that is gone.
 - A flow log into a folder of a bucket looks for a bucket of that whole name.
 - The tagging API calls flow logs "flow-logs" and goes on naming NAT gateways that were deleted.
 """
@@ -78,6 +78,11 @@ def release_address(backend: Any, address: str | None = None, allocation_id: str
     for gateway in backend.nat_gateways.values():
         if gateway.state != "deleted" and allocation_id in {used.get("allocationId") for used in gateway.address_set}:
             raise EC2ClientError("InvalidIPAddress.InUse", f"The address with allocation id {allocation_id} is in use")
+    for gateway in backend.nat_gateways.values():
+        used_before = allocation_id in {used.get("allocationId") for used in gateway.address_set}
+        if used_before and not times.over("address release", str(allocation_id)):
+            message = "You do not have permission to access the specified resource."
+            raise EC2ClientError("AuthFailure", message)
     _release_address(backend, address, allocation_id)
 
 

@@ -203,3 +203,31 @@ def test_a_destroy_says_when_nobody_could_look_at_what_it_leaves(api: Api, tasks
     api.refusals["DescribeVpcs"] = ("UnauthorizedOperation", 2)
     said = tasks("teardown", "verify", fails=True, **LOOKING)
     assert "could not be seen" in said and "UnauthorizedOperation" in said
+
+
+def test_an_address_that_ec2_does_not_let_go_at_once_is_released(api: Api, tasks: Callable[..., str]) -> None:
+    """Of one NAT gateway where there were two, the run before having ended when the gateway was gone."""
+    ec2, tags = api.client("ec2"), {**TAGS, "vahana:layer": "network"}
+
+    def address(layer: str) -> str:
+        pairs = [{"Key": key, "Value": value} for key, value in {**tags, "vahana:layer": layer}.items()]
+        asked = [{"ResourceType": "elastic-ip", "Tags": pairs}]
+        return str(ec2.allocate_address(Domain="vpc", TagSpecifications=asked)["PublicIp"])
+
+    kept, left, other = address("network"), address("network"), address("compute")
+    layers = {kept: "network", left: "network", other: "compute"}
+    existing = [{"public_ip": ip, "tags": {"vahana:layer": layer}} for ip, layer in layers.items()]
+    api.refusals["ReleaseAddress"] = ("AuthFailure", 1)
+    tasks(
+        "network",
+        "join",
+        stack={"network": {}},
+        network_private_subnet_cidrs=[],
+        __network_nat_gateway_results={"results": []},
+        __network_nat_addresses={"results": [{"public_ip": kept}]},
+        __network_existing={"resources": {"nat_gateway": [], "elastic_ip": existing}},
+        __network_nat_delay=0,
+        ansible_check_mode=False,
+    )
+    assert api.refused == ["ReleaseAddress"]
+    assert {each["PublicIp"] for each in ec2.describe_addresses()["Addresses"]} == {kept, other}

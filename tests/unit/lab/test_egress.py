@@ -50,8 +50,11 @@ def test_its_address_is_free_only_when_it_is_gone(client: Client, subnet: str, m
     assert ec2.describe_nat_gateways(NatGatewayIds=[gateway])["NatGateways"][0]["State"] == "deleting"
     with pytest.raises(ClientError, match="in use"):
         ec2.release_address(AllocationId=allocation)
-    monkeypatch.setattr(times, "_scale", 0.0)
+    monkeypatch.setitem(times.TIMES, "NAT gateway delete", times.Duration(0, "at once"))
     assert ec2.describe_nat_gateways(NatGatewayIds=[gateway])["NatGateways"][0]["State"] == "deleted"
+    with pytest.raises(ClientError, match="AuthFailure"):
+        ec2.release_address(AllocationId=allocation)
+    monkeypatch.setattr(times, "_scale", 0.0)
     ec2.release_address(AllocationId=allocation)
     assert len(ec2.describe_network_interfaces()["NetworkInterfaces"]) == interfaces - 1
 
