@@ -40,10 +40,13 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "cloudwatch:alarm": "StateValue StateReason StateReasonData EvaluationState",
         "dynamodb:table": (
             "TableSizeBytes ItemCount IndexSizeBytes TableStatus IndexStatus "
-            "ReplicaStatus ReplicaStatusDescription ReplicaStatusPercentProgress"
+            "ReplicaStatus ReplicaStatusDescription ReplicaStatusPercentProgress "
+            # What it takes at once grows with the traffic that it had.
+            "WarmThroughput"
         ),
         "apigateway:apis": "DeploymentId",
         "apigateway:domainnames": "DomainNameStatus DomainNameStatusMessage",
+        "ec2:image": "LastLaunchedTime",
         "ec2:instance": "NetworkInterfaces StateReason StateTransitionReason PublicDnsName AmiLaunchIndex",
         "ec2:instance-connect-endpoint": "State StateMessage",
         "ec2:subnet": "AvailableIpAddressCount",

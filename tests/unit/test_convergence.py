@@ -184,3 +184,23 @@ def test_services_are_settled_when_their_deployments_are_over() -> None:
 )
 def test_what_is_under_way_or_broken_is_not(change: dict[str, Any], reason: str) -> None:
     assert unsettled(stack_of(**change)) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        # EC2 gives this time as text, and another one after each launch.
+        ("ec2:image", ({"LastLaunchedTime": "2026-11-29T10:00:00Z"}, {"LastLaunchedTime": "2026-11-30T11:00:00Z"})),
+        (
+            "dynamodb:table",
+            (
+                {"WarmThroughput": {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000, "Status": "ACTIVE"}},
+                {"WarmThroughput": {"ReadUnitsPerSecond": 24000, "WriteUnitsPerSecond": 9000, "Status": "UPDATING"}},
+            ),
+        ),
+    ],
+)
+def test_what_use_alone_moves_is_no_difference(kind: str, fields: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    before, after = (document(kind, Name="x", **each) for each in fields)
+    assert differences(before, after) == []
+    assert differences(before, document(kind, Name="y", **fields[0]))
