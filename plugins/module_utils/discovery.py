@@ -33,6 +33,7 @@ from plugins.module_utils.alias_shares import shares
 from plugins.module_utils.aws_session import aws_session
 from plugins.module_utils.convergence import Document, Record, documents, lasts, read_record
 from plugins.module_utils.details import DETAILS
+from plugins.module_utils.inputs import LONGEST_NAME
 from plugins.module_utils.listener_rules import shares_of
 from plugins.module_utils.maintenance import NOT_ON, PRIORITIES, from_parameter, from_rule
 from plugins.module_utils.ownership import foreign as foreign_message
@@ -609,7 +610,10 @@ def _load_balancer(aws: Aws) -> Iterator[Resource]:
     # DescribeTags takes 20 ARNs, and no other rules are ours.
     found += [("listener-rule", rule["RuleArn"], rule) for rule in rules if rule["Priority"] in PRIORITIES]
     try:
-        for item in elb.describe_target_groups(Names=[f"{name}-backend"])["TargetGroups"]:
+        # Where target groups are those of paths, this name may be longer than AWS lets one ask for.
+        group = f"{name}-backend"
+        asked = elb.describe_target_groups(Names=[group]) if len(group) <= LONGEST_NAME else {"TargetGroups": []}
+        for item in asked["TargetGroups"]:
             arn = item["TargetGroupArn"]
             health = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
             item["Targets"] = {target["Target"]["Id"]: target["TargetHealth"]["State"] for target in health}

@@ -22,8 +22,10 @@ from typing import Any
 
 IPv4Network = ipaddress.IPv4Network
 
-#: ``<name_prefix>-backend`` names a target group, which has room for 32 characters.
-LONGEST_NAME_PREFIX = 32 - len("-backend")
+#: Of a load balancer and of a target group.
+LONGEST_NAME = 32
+#: The target group of an environment that has a load balancer, or is given one when it grows.
+BACKEND = "-backend"
 #: How the name of a parameter must not begin (PutParameter, AWS Systems Manager).
 RESERVED_NAMES = ("aws", "ssm")
 #: Members of an origin group (Amazon CloudFront Developer Guide, "Optimize high availability with CloudFront origin
@@ -211,17 +213,36 @@ def _names(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         what = f"'{app}' begins with {' or '.join(RESERVED_NAMES)}, and so would every parameter's name"
         yield Problem("app_name", known.where("app_name"), what, "choose another: Parameter Store keeps these")
     prefix = f"{app}-{env}"
-    if len(prefix) > LONGEST_NAME_PREFIX:
+    # The first of several that are as long.
+    suffix, what = max(_suffixes(values), key=lambda each: len(each[0]))
+    room = LONGEST_NAME - len(suffix)
+    if len(prefix) > room:
         yield Problem(
             "app_name",
             known.where("app_name"),
             f"'{prefix}' (app_name and deploy_env) has {len(prefix)} characters",
-            f"a target group's name leaves room for {LONGEST_NAME_PREFIX}",
+            f"the name of {what} ends in '{suffix}' and leaves room for {room}: choose shorter ones",
         )
     if prefix.startswith("internal-"):
         yield Problem(
             "app_name", known.where("app_name"), "a load balancer's name may not begin with 'internal-'", "rename it"
         )
+
+
+def _suffixes(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Yield what follows the prefix in names of at most 32 characters, each with whose name that is."""
+    yield BACKEND, "a target group"
+    paths = values.get("load_balancer_paths") or {}
+    for service in paths:
+        # The second one is there as soon as containers_strategy is blue_green, which can be chosen later.
+        yield f"-{service}-2", f"the second target group of {service}"
+    regions = values.get("regions")
+    if isinstance(regions, str) and "load_balancer" in (values.get("region_layers") or ()):
+        # The target groups of paths leave the region out of their names.
+        for region in regions.split(",")[1:]:
+            yield f"-{region}", f"the load balancer in {region}"
+            if not paths:
+                yield f"-{region}{BACKEND}", f"the target group in {region}"
 
 
 def _domain(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
@@ -524,6 +545,7 @@ CHECKED = (
     "aws_region",
     "regions",
     "region_layers",
+    "load_balancer_paths",
     "app_name",
     "deploy_env",
     "domain",

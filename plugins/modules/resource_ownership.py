@@ -290,6 +290,10 @@ def find_instance(client: Any, query: Query) -> Iterable[Finding]:
                 yield finding(item, tags.get("Name", ""), item["InstanceId"], "", tags)
 
 
+LONGEST_GROUP_NAME = 32
+"""CreateTargetGroup, Elastic Load Balancing API."""
+
+
 def find_load_balancer(client: Any, query: Query) -> Iterable[Finding]:
     """Find a load balancer by its name."""
     for item in client.describe_load_balancers(Names=[query.name])["LoadBalancers"]:
@@ -302,7 +306,9 @@ def find_load_balancer(client: Any, query: Query) -> Iterable[Finding]:
 
 
 def find_target_group(client: Any, query: Query) -> Iterable[Finding]:
-    """Find a target group by its name."""
+    """Find a target group by its name; AWS refuses to look for one that is longer than a name can be."""
+    if len(query.name) > LONGEST_GROUP_NAME:
+        return
     for item in client.describe_target_groups(Names=[query.name])["TargetGroups"]:
         yield finding(item, query.name, item["TargetGroupName"], item["TargetGroupArn"], elbv2_tags(client, item))
 

@@ -850,3 +850,17 @@ def test_what_goes_between_the_list_and_its_tags_is_gone(
     refuse("AccessDenied")
     with pytest.raises(ClientError, match="AccessDenied"):
         discover(PROD)
+
+
+def test_no_target_group_is_asked_for_by_a_name_that_none_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    client_class: Any = BaseClient
+    call, asked = client_class._make_api_call, []
+
+    def called(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        asked.extend(parameters["Names"] if operation == "DescribeTargetGroups" and "Names" in parameters else [])
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(client_class, "_make_api_call", called)
+    discover(PROD)
+    discover(Environment("vahanhelp", "prod-ap-southeast-1", "ap-southeast-1"))
+    assert asked == ["vahanhelp-prod-backend"]

@@ -273,3 +273,48 @@ def test_a_part_of_an_environment_can_be_looked_at() -> None:
     """The environment of a further region knows of all, and not as the first; only a run that changes it is refused."""
     elsewhere = {"aws_region": "us-west-1", "network_availability_zones": [], "regions": "us-east-1,us-west-1"}
     assert lines(**{**SERVERLESS, **elsewhere}) == []
+
+
+SERVICES: dict[str, Any] = {
+    "tier": "microservices",
+    "layers": ["network", "load_balancer", "containers"],
+    "region_layers": ["network", "load_balancer", "containers"],
+    "load_balancer_paths": {"auth": ["/api/auth"], "notification": ["/api/notification"]},
+}
+TWO = {"regions": "us-east-1,ap-southeast-1"}
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "problem"),
+    [
+        (("a" * 19, "prod"), {}, ""),
+        (("a" * 20, "prod"), {}, "'-backend' and leaves room for 24"),
+        (("a" * 12, "prod"), SERVICES, ""),
+        (
+            ("a" * 13, "prod"),
+            SERVICES,
+            "the second target group of notification ends in '-notification-2' and leaves room for 17",
+        ),
+        # The default names, with the longest name of a region.
+        (("vahanhelp", "prod"), {**SERVICES, **TWO}, ""),
+        (
+            ("a" * 13, "prod"),
+            {**SERVICES, **TWO, "load_balancer_paths": {"a": []}},
+            "the load balancer in ap-southeast-1",
+        ),
+        (
+            ("vahanhelp", "prod"),
+            {**SERVICES, **TWO, "load_balancer_paths": {}},
+            "'-ap-southeast-1-backend' and leaves room for 9",
+        ),
+        # Without a load balancer there, a region's name is in none that is short.
+        (("a" * 19, "prod"), {**SERVERLESS, **TWO}, ""),
+    ],
+)
+def test_every_name_of_a_load_balancer_and_a_target_group_has_room(
+    names: tuple[str, str], changes: dict[str, Any], problem: str
+) -> None:
+    known = replace(KNOWN, tiers=["basic", "serverless", "microservices"], regions=["us-east-1", "ap-southeast-1"])
+    found = lines(known, **{**changes, "app_name": names[0], "deploy_env": names[1]})
+    assert len(found) == (1 if problem else 0)
+    assert all(problem in line for line in found)
