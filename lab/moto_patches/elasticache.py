@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,6 +128,16 @@ def _usable(group: Group) -> None:
             "InvalidReplicationGroupState",
             f"Replication group must be in available state to modify. Current status: {group.status}",
         )
+
+
+def _answers_about_tags(backend: Any, arn: str) -> None:
+    """Refuse to read or change the tags of a group that is not available, as AWS does.
+
+    https://github.com/hashicorp/terraform-provider-aws/issues/33859
+    """
+    group = next((each for each in backend.replication_groups.values() if each.arn == arn), None)
+    if _real and group is not None and group.status != "available":
+        raise _fault("InvalidReplicationGroupState", "Cluster not in available state to perform tagging operations.")
 
 
 def _describe(group: Group) -> dict[str, Any]:
@@ -366,7 +376,18 @@ def _patch_tagging() -> None:
                 tags = self.tagging_service.get_tag_dict_for_resource(arn)
                 yield TaggedResource(arn=arn, tags=tags, resource_type=kind)
 
-    models.ElastiCacheBackend.iter_tagged_resources = iter_tagged_resources
+    def guarded(call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def answer(self: Any, arn: str, *arguments: Any) -> Any:
+            _answers_about_tags(self, arn)
+            return call(self, arn, *arguments)
+
+        return answer
+
+    backend = models.ElastiCacheBackend
+    backend.iter_tagged_resources = iter_tagged_resources
+    for name in ("list_tags_for_resource", "add_tags_to_resource", "remove_tags_from_resource"):
+        setattr(backend, name, guarded(getattr(backend, name)))
 
 
 @functools.cache

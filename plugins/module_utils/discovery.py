@@ -581,8 +581,21 @@ def _caches(aws: Aws) -> Iterator[Resource]:
         node = {key: nodes[0].get(key) for key in ("EngineVersion", "SecurityGroups", "CacheSubnetGroupName")}
         # One that is going answers no questions about its tags.
         going = item["Status"] == "deleting"
-        owner = dict(aws.environment.tags) if going else tags(item["ARN"])
+        owner = dict(aws.environment.tags) if going else _tags_of_cache(aws, item)
         yield Resource("elasticache:replicationgroup", name, item["ARN"], owner, True, {**item, **node})
+
+
+def _tags_of_cache(aws: Aws, group: Mapping[str, Any]) -> dict[str, str]:
+    """Return a cache's tags, which ElastiCache says only while it is available; the tagging API knows them always."""
+    arn, cache = group["ARN"], aws.clients["elasticache"]
+    if group["Status"] == "available":
+        try:
+            return tags_of(cache.list_tags_for_resource(ResourceName=arn)["TagList"])
+        # A snapshot of it has begun since.
+        except cache.exceptions.InvalidReplicationGroupStateFault:
+            pass
+    known = aws.clients["tagging"].get_resources(ResourceARNList=[arn])["ResourceTagMappingList"]
+    return {key: value for item in known for key, value in tags_of(item["Tags"]).items()}
 
 
 def _load_balancer(aws: Aws) -> Iterator[Resource]:

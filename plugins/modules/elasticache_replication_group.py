@@ -112,8 +112,9 @@ EXAMPLES = r"""
 RETURN = r"""
 replication_group:
   description:
-    - The group as DescribeReplicationGroups gives it, in snake case, with C(tags) as a map, and the C(address) and
-      C(port) that are written to (empty until it is there).
+    - The group as DescribeReplicationGroups gives it, in snake case, with C(tags) as a map (empty while it is not
+      available, when ElastiCache does not say them), and the C(address) and C(port) that are written to (empty until
+      it is there).
     - Empty when it is absent or would only be created.
   returned: always
   type: dict
@@ -123,6 +124,8 @@ POLL_SECONDS = 5
 AVAILABLE = "available"
 #: It serves while it is in these states: DescribeReplicationGroups, "Status".
 SERVING = (AVAILABLE, "modifying", "snapshotting")
+#: What ElastiCache answers while a group is not available to whoever changes or deletes it, or asks for its tags.
+NOT_AVAILABLE = "InvalidReplicationGroupState"
 
 Group = dict[str, Any]
 
@@ -151,12 +154,14 @@ class Manager:
         self.params = module.params
         self.name = self.params["name"]
         self.tags = self.params["tags"] or {}
-        self.client = module.client("elasticache", retry_decorator=AWSRetry.jittered_backoff())
+        # A snapshot may begin by itself after the group was seen to be available, and tags that are set are a change.
+        retry = AWSRetry.jittered_backoff(catch_extra_error_codes=[NOT_AVAILABLE])
+        self.client = module.client("elasticache", retry_decorator=retry)
 
     # What is there ---------------------------------------------------------------------------------------------------
 
     def find(self) -> Group | None:
-        """Return the group, with what only its first node and its tags say."""
+        """Return the group, with what only its first node says, and its tags while it is available."""
         group = found_or_none(
             self.client.describe_replication_groups,
             "ReplicationGroups",
@@ -173,7 +178,9 @@ class Manager:
         )
         group["EngineVersion"] = (node or {}).get("EngineVersion", "")
         group["SecurityGroupIds"] = sorted(each["SecurityGroupId"] for each in (node or {}).get("SecurityGroups", []))
-        group["Tags"] = self.tags_of(group["ARN"]) if group["Status"] != "deleting" else []
+        # No key: nobody knows, which is not the same as that it has none.
+        if group["Status"] == AVAILABLE:
+            group["Tags"] = self.tags_of(group["ARN"])
         return group
 
     def tags_of(self, arn: str) -> list[dict[str, str]]:
@@ -210,6 +217,10 @@ class Manager:
         """Call an operation that changes something, unless this is a check."""
         if not self.module.check_mode:
             getattr(self.client, operation)(**arguments, aws_retry=True)
+
+    def same_tags(self, current: list[dict[str, str]]) -> bool:
+        """Say whether tags are what they should be."""
+        return dict(boto3_tag_list_to_ansible_dict(current)) == self.tags
 
     def keep_tags(self, arn: str, current: list[dict[str, str]]) -> bool:
         """Bring the tags of a group or a subnet group to what they should be."""
@@ -302,6 +313,9 @@ class Manager:
         if group["Status"] not in SERVING:
             # One that is being created takes no changes, and has not said everything; the next run makes them.
             return False
+        if group["Status"] != AVAILABLE and not self.module.check_mode:
+            # Neither does one that is changed or saved, whose tags nobody knows.
+            group = self.wait_until(available=True) or group
         self.refuse_what_cannot_change(group)
         steps: list[tuple[str, dict[str, Any]]] = []
         if arguments := self.modification(group):
@@ -321,7 +335,15 @@ class Manager:
             for operation, arguments in steps:
                 self.wait_until(available=True)
                 self.write(operation, ReplicationGroupId=self.name, **arguments, ApplyImmediately=True)
-        return self.keep_tags(group["ARN"], group["Tags"]) or bool(steps)
+        return self.keep_tags_of_group(group, changing=bool(steps)) or bool(steps)
+
+    def keep_tags_of_group(self, group: Group, changing: bool) -> bool:
+        """Bring the group's tags to what they should be, where they are known. ``changing``: a change has begun."""
+        if "Tags" not in group or self.same_tags(group["Tags"]):
+            return False
+        if changing and not self.module.check_mode:
+            self.wait_until(available=True)
+        return self.keep_tags(group["ARN"], group["Tags"])
 
     def ensure_present(self, group: Group | None) -> bool:
         """Create or update both groups. Returns whether there was anything to do."""
@@ -385,7 +407,7 @@ class Manager:
             "security_group_ids": group["SecurityGroupIds"],
             "snapshot_days": group.get("SnapshotRetentionLimit", 0),
             "description": group["Description"],
-            "tags": boto3_tag_list_to_ansible_dict(group.get("Tags", [])),
+            **({"tags": boto3_tag_list_to_ansible_dict(group["Tags"])} if "Tags" in group else {}),
         }
 
     def wanted(self, before: dict[str, Any]) -> dict[str, Any]:
@@ -395,7 +417,7 @@ class Manager:
         wanted, found = self.params["engine_version"], before.get("engine_version", "")
         after["engine_version"] = found if f"{found}.".startswith(f"{wanted}.") else wanted
         after["description"] = self.params["description"] or before.get("description", self.name)
-        return {**after, "tags": self.tags}
+        return {**after, "tags": self.tags} if "tags" in before or not before else after
 
     def run(self) -> dict[str, Any]:
         """Bring the group to the wanted state and return the module's result."""

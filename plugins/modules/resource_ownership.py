@@ -95,6 +95,8 @@ notes:
     object in it is therefore taken for the rest of an interrupted run, and counts as ours. So does a health check
     without tags that asks the domain that is given as O(resources[].name).
   - A secret that is scheduled for deletion is returned with C(deleted_date).
+  - ElastiCache says the tags of a cache only while it is available. At other times the Resource Groups Tagging API is
+    asked, and one that it does not know counts as somebody else's.
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -242,11 +244,16 @@ def error_code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def finding(description: Mapping[str, Any], name: str, resource_id: str, arn: str, tags: Mapping[str, str]) -> Finding:
-    """Make the returned form of a resource out of the description its service gave."""
+def finding(
+    description: Mapping[str, Any], name: str, resource_id: str, arn: str, tags: Mapping[str, str] | None
+) -> Finding:
+    """Make the returned form of a resource out of the description its service gave.
+
+    ``tags`` is None when the service does not say them now: the tagging API is asked for them later.
+    """
     plain = camel_dict_to_snake_dict(normalize_boto3_result(description), ignore_list=["Tags", "TagList"])
     plain.pop("tag_list", None)
-    return {**plain, "name": name, "id": resource_id, "arn": arn, "tags": dict(tags)}
+    return {**plain, "name": name, "id": resource_id, "arn": arn, "tags": tags if tags is None else dict(tags)}
 
 
 def ec2_filters(query: Query, name_filter: str, vpc_filter: str) -> list[dict[str, Any]]:
@@ -458,10 +465,25 @@ def find_db_parameter_group(client: Any, query: Query) -> Iterable[Finding]:
 
 
 def find_replication_group(client: Any, query: Query) -> Iterable[Finding]:
-    """Find a cache by its name. One that is being deleted answers no questions about its tags: it is nobody's."""
+    """Find a cache by its name. One that is being deleted is nobody's."""
     for item in client.describe_replication_groups(ReplicationGroupId=query.name)["ReplicationGroups"]:
         if item["Status"] != "deleting":
-            yield finding(item, query.name, item["ReplicationGroupId"], item["ARN"], elasticache_tags(client, item))
+            yield finding(
+                item, query.name, item["ReplicationGroupId"], item["ARN"], replication_group_tags(client, item)
+            )
+
+
+def replication_group_tags(client: Any, item: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the tags of a cache; None while it is created, changed or saved, when ElastiCache does not say them."""
+    if item["Status"] != "available":
+        return None
+    try:
+        return elasticache_tags(client, item)
+    except ClientError as error:
+        # A snapshot of it has begun since.
+        if error_code(error) == "InvalidReplicationGroupState":
+            return None
+        raise
 
 
 def find_cache_subnet_group(client: Any, query: Query) -> Iterable[Finding]:
@@ -473,6 +495,12 @@ def find_cache_subnet_group(client: Any, query: Query) -> Iterable[Finding]:
 def elasticache_tags(client: Any, item: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of a cache or its subnet group."""
     return dict(boto3_tag_list_to_ansible_dict(client.list_tags_for_resource(ResourceName=item["ARN"])["TagList"]))
+
+
+def tagging_tags(client: Any, arn: str) -> dict[str, str]:
+    """Return the tags by which the Resource Groups Tagging API knows a resource; none when it does not know it."""
+    known = client.get_resources(ResourceARNList=[arn])["ResourceTagMappingList"]
+    return {tag["Key"]: tag["Value"] for item in known for tag in item["Tags"]}
 
 
 Finder = Callable[[Any, Query], Iterable[Finding]]
@@ -687,6 +715,8 @@ def main() -> None:
     try:
         with ThreadPoolExecutor(WORKERS) as pool:
             answers = list(pool.map(lambda query: look_up(clients[TYPES[query.type][0]], query), queries))
+        for item in (item for found in answers for item in found if item["tags"] is None):
+            item["tags"] = tagging_tags(module.client("resourcegroupstaggingapi"), item["arn"])
     except (BotoCoreError, ClientError) as error:
         module.fail_json_aws(error, msg="Looking up existing resources failed")
 

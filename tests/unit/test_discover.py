@@ -10,7 +10,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from lab.moto_patches import budgets
+from lab.moto_patches import budgets, elasticache
 from plugins.module_utils import details
 from plugins.module_utils.convergence import differences
 from plugins.module_utils.discovery import (
@@ -570,11 +570,11 @@ def test_which_secret_opens_the_database() -> None:
     assert assemble(aws, [*secrets, place])["database"]["secret_arn"] == ""
 
 
-def test_the_cache() -> None:
+def make_cache(tags: Any) -> Any:
+    """Make a cache in a subnet group; return the service's client."""
     ec2, cache = boto3.client("ec2"), boto3.client("elasticache")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.5.0/24")["Subnet"]["SubnetId"]
-    tags: Any = pairs({**OURS, "vahana:layer": "cache"})
     cache.create_cache_subnet_group(
         CacheSubnetGroupName="vahanhelp-prod", CacheSubnetGroupDescription="x", SubnetIds=[subnet], Tags=tags
     )
@@ -586,6 +586,11 @@ def test_the_cache() -> None:
         CacheSubnetGroupName="vahanhelp-prod",
         Tags=tags,
     )
+    return cache
+
+
+def test_the_cache() -> None:
+    cache = make_cache(pairs({**OURS, "vahana:layer": "cache"}))
     # Nobody says that the tier has one: the tagging API does.
     stack = discover(PROD)
     assert stack["cache"]["members"] == ["vahanhelp-prod-001"] and stack["cache"]["nodes"] == 1
@@ -594,6 +599,46 @@ def test_the_cache() -> None:
     assert owned == {"elasticache:replicationgroup", "elasticache:subnetgroup"}
     cache.delete_replication_group(ReplicationGroupId="vahanhelp-prod")
     assert discover(PROD)["cache"] == EMPTY["cache"]
+
+
+@pytest.mark.parametrize("status", ["creating", "modifying", "snapshotting"])
+def test_a_cache_that_does_not_say_its_tags(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    monkeypatch.setattr(elasticache, "_real", True)
+    cache = make_cache(pairs({**OURS, "vahana:layer": "cache"}))
+    (group,) = (group for _backend, group in elasticache.groups())
+    group.status = status
+    with pytest.raises(cache.exceptions.InvalidReplicationGroupStateFault, match="not in available state"):
+        cache.list_tags_for_resource(ResourceName=group.arn)
+    stack = discover(PROD)
+    assert stack["cache"]["status"] == status and stack["foreign"] == []
+    assert {entry["type"] for entry in stack["resources"] if entry["layer"] == "cache"} == {
+        "replicationgroup",
+        "subnetgroup",
+    }
+
+
+def test_a_cache_of_somebody_else_that_does_not_say_its_tags(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elasticache, "_real", True)
+    make_cache(pairs({"owner": "somebody"}))
+    stack = discover(PROD, tier="full")
+    assert stack["cache"] == EMPTY["cache"]
+    assert {entry["type"] for entry in stack["foreign"]} == {"replicationgroup", "subnetgroup"}
+
+
+def test_a_cache_whose_snapshot_begins_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = make_cache(pairs(OURS))
+    monkeypatch.setattr(elasticache, "_real", True)
+    (group,) = (group for _backend, group in elasticache.groups())
+    describe = elasticache._describe
+
+    def described(group: Any) -> dict[str, Any]:
+        answer = describe(group)
+        group.status = "snapshotting"
+        return answer
+
+    monkeypatch.setattr(elasticache, "_describe", described)
+    assert discover(PROD)["cache"]["status"] == "available" and group.status == "snapshotting"
+    assert cache.describe_replication_groups()["ReplicationGroups"][0]["Status"] == "snapshotting"
 
 
 def records_of(*names: str, domain: str = "api.cars.example.com") -> str:

@@ -130,6 +130,56 @@ def test_does_not_wait_when_told_not_to(keep: Run, monkeypatch: pytest.MonkeyPat
     assert not keep(state="absent")["changed"]
 
 
+class Clock:
+    """Time that passes only while somebody sleeps; the group is available after so many sleeps."""
+
+    def __init__(self, sleeps: int) -> None:
+        """Take how often one has to sleep."""
+        self.sleeps = sleeps
+
+    def monotonic(self) -> float:
+        """Return no time."""
+        return 0.0
+
+    def sleep(self, _seconds: float) -> None:
+        """Let time pass."""
+        self.sleeps -= 1
+        if self.sleeps == 0:
+            for _backend, group in elasticache.groups():
+                group.status = "available"
+
+
+@pytest.mark.parametrize("status", ["modifying", "snapshotting"])
+def test_waits_where_a_change_is_not_taken(keep: Run, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    keep()
+    monkeypatch.setattr(elasticache, "_real", True)
+    (group,) = (group for _backend, group in elasticache.groups())
+    client = boto3.client("elasticache")
+    group.status = status
+    for refused in (
+        lambda: client.list_tags_for_resource(ResourceName=group.arn),
+        lambda: client.add_tags_to_resource(ResourceName=group.arn, Tags=[{"Key": "a", "Value": "b"}]),
+    ):
+        with pytest.raises(client.exceptions.InvalidReplicationGroupStateFault):
+            refused()
+
+    checked = keep(check=True, tags={"a": "b"})
+    assert not checked["changed"] or "tags" not in checked["diff"]["after"], "nobody knows its tags"
+    clock = Clock(2)
+    monkeypatch.setattr(cache_module, "time", clock)
+    changed = keep(wait=False, tags={"a": "b"})
+    assert changed["changed"] and changed["replication_group"]["tags"] == {"a": "b"} and clock.sleeps == 0
+
+
+def test_tags_are_set_after_the_change(keep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep()
+    monkeypatch.setattr(elasticache, "_real", True)
+    monkeypatch.setattr(cache_module, "time", Clock(1))
+    changed = keep(wait=False, node_type="cache.t3.small", tags={"a": "b"})
+    assert changed["replication_group"]["status"] == "available", "it was waited for"
+    assert changed["replication_group"]["tags"] == {"a": "b"}
+
+
 def test_what_cannot_be_changed_is_said(keep: Run) -> None:
     keep()
     refused = keep(port=6380)

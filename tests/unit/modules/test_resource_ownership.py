@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
+from lab.moto_patches import elasticache
 from plugins.modules import resource_ownership
 
 TAGS = {"vahana:app": "vahanhelp", "vahana:env": "prod", "vahana:tier": "basic"}
@@ -161,3 +162,28 @@ def test_refuses_tags_without_an_owner(look: Run) -> None:
 
 def test_refuses_to_list_what_cannot_be_listed(look: Run) -> None:
     assert "by name" in look({"type": "iam_role"})["msg"]
+
+
+@pytest.mark.parametrize("tags", [OURS, THEIRS, SOMEBODY])
+def test_a_cache_that_does_not_say_its_tags(look: Run, monkeypatch: pytest.MonkeyPatch, tags: list[Any]) -> None:
+    elasticache.apply()
+    monkeypatch.setattr(elasticache, "_real", True)
+    client = boto3.client("elasticache")
+    subnet = boto3.client("ec2").create_subnet(VpcId=make_vpc([]), CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    client.create_cache_subnet_group(
+        CacheSubnetGroupName=NAME, CacheSubnetGroupDescription=NAME, SubnetIds=[subnet], Tags=OURS
+    )
+    client.create_replication_group(
+        ReplicationGroupId=NAME,
+        ReplicationGroupDescription=NAME,
+        Engine="valkey",
+        CacheNodeType="cache.t3.micro",
+        CacheSubnetGroupName=NAME,
+        Tags=tags,
+    )
+    result = look({"type": "replication_group", "name": NAME})
+    if tags == OURS:
+        (found,) = result["resources"]["replication_group"]
+        assert found["tags"] == TAGS and found["status"] == "creating"
+    else:
+        assert result["failed"] and f"The cache {NAME} exists, but lacks the tags" in result["msg"]
