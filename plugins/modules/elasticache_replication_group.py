@@ -124,6 +124,8 @@ POLL_SECONDS = 5
 AVAILABLE = "available"
 #: It serves while it is in these states: DescribeReplicationGroups, "Status".
 SERVING = (AVAILABLE, "modifying", "snapshotting")
+#: It can be deleted in these alone.
+DELETABLE = (AVAILABLE, "create-failed")
 #: What ElastiCache answers while a group is not available to whoever changes or deletes it, or asks for its tags.
 NOT_AVAILABLE = "InvalidReplicationGroupState"
 
@@ -363,7 +365,7 @@ class Manager:
         """Delete both groups. Returns whether there was anything to do."""
         changed = False
         if group is not None and group["Status"] != "deleting":
-            if group["Status"] not in SERVING and not self.module.check_mode:
+            if group["Status"] not in DELETABLE and not self.module.check_mode:
                 self.wait_until(available=True)
             self.write("delete_replication_group", ReplicationGroupId=self.name, RetainPrimaryCluster=False)
             changed = True

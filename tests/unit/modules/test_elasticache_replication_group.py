@@ -156,10 +156,12 @@ def test_waits_where_a_change_is_not_taken(keep: Run, monkeypatch: pytest.Monkey
     (group,) = (group for _backend, group in elasticache.groups())
     client = boto3.client("elasticache")
     group.status = status
-    for refused in (
+    refusals: tuple[Callable[[], object], ...] = (
         lambda: client.list_tags_for_resource(ResourceName=group.arn),
         lambda: client.add_tags_to_resource(ResourceName=group.arn, Tags=[{"Key": "a", "Value": "b"}]),
-    ):
+        lambda: client.delete_replication_group(ReplicationGroupId=NAME),
+    )
+    for refused in refusals:
         with pytest.raises(client.exceptions.InvalidReplicationGroupStateFault):
             refused()
 
@@ -170,6 +172,10 @@ def test_waits_where_a_change_is_not_taken(keep: Run, monkeypatch: pytest.Monkey
     changed = keep(wait=False, tags={"a": "b"})
     assert changed["changed"] and changed["replication_group"]["tags"] == {"a": "b"} and clock.sleeps == 0
 
+    group.status = status
+    monkeypatch.setattr(cache_module, "time", Clock(2))
+    assert keep(state="absent", wait=False)["changed"] and group.status == "deleting"
+
 
 def test_tags_are_set_after_the_change(keep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     keep()
@@ -178,6 +184,14 @@ def test_tags_are_set_after_the_change(keep: Run, monkeypatch: pytest.MonkeyPatc
     changed = keep(wait=False, node_type="cache.t3.small", tags={"a": "b"})
     assert changed["replication_group"]["status"] == "available", "it was waited for"
     assert changed["replication_group"]["tags"] == {"a": "b"}
+
+
+def test_one_that_could_not_be_created_can_be_deleted(keep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep()
+    monkeypatch.setattr(elasticache, "_real", True)
+    (group,) = (group for _backend, group in elasticache.groups())
+    group.status = "create-failed"
+    assert keep(state="absent", wait=False)["changed"] and group.status == "deleting"
 
 
 def test_what_cannot_be_changed_is_said(keep: Run) -> None:
