@@ -357,7 +357,7 @@ def _patch_instances() -> None:
 
     def reboot_db_instance(self: Any, db_instance_identifier: str) -> Any:
         database = self.describe_db_instances(db_instance_identifier)[0]
-        if database.status != "available":
+        if database.status not in {"available", "storage-optimization"}:
             raise _wrong_state(db_instance_identifier, database.status)
         if _real:
             database.status = "rebooting"
@@ -429,7 +429,7 @@ def _patch_snapshots() -> None:
         if database is None:
             raise DBInstanceNotFoundError(db_instance_identifier)
         kind = kwargs.get("snapshot_type", "manual")
-        if _real and kind == "manual" and database.status not in {"available", "modifying"}:
+        if _real and kind == "manual" and database.status not in {"available", "modifying", "storage-optimization"}:
             raise _wrong_state(db_instance_identifier, database.status)
         snapshot = create(self, db_instance_identifier.lower(), *args, **kwargs)
         snapshot.copied_from = None

@@ -25,6 +25,9 @@ STUCK = (
     "stopped",
     "storage-full",
 )
+#: In these an instance works and takes changes. After its disk was enlarged it is in the second for hours, now and then
+#: for a day, and cannot have its storage changed again (Amazon RDS User Guide, "Scaling up DB instance storage").
+AVAILABLE = ("available", "storage-optimization")
 #: How long small instances usually are in a status that one waits in: what operators commonly see.
 USUAL = {
     "backing-up": "2 to 4 min",
@@ -74,7 +77,7 @@ def _look(client: Any, name: str, wanted: str) -> Progress:
             f"aws rds describe-events --source-type db-instance --source-identifier {name} --duration 1440"
         )
     return Progress(
-        done=status == wanted,
+        done=status in AVAILABLE if wanted == "available" else status == wanted,
         text=f"database {name}: {status}",
         obstacle=obstacle,
         detail=f"usually {USUAL[status]}" if status in USUAL else "",

@@ -69,8 +69,12 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "kms:key": "CurrentKeyMaterialId",
         "lambda:function": "LastModified RevisionId State LastUpdateStatus Version",
         "logs:log-group": "storedBytes",
-        # The zone of a database with a standby changes when it takes over, and a replica may be behind for a while.
-        "rds:db": "DBInstanceStatus AvailabilityZone SecondaryAvailabilityZone StatusInfos",
+        # The zone of a database with a standby changes when it takes over, a replica may be behind for a while, and a
+        # disk that was enlarged is optimized for hours.
+        "rds:db": (
+            "DBInstanceStatus AvailabilityZone SecondaryAvailabilityZone StatusInfos "
+            "PercentProgress StorageOperationStatus StorageOperationPercentProgress StorageVolumeStatus"
+        ),
         "route53:hostedzone": "Records ResourceRecordSetCount",
         "secretsmanager:secret": "SecretVersionsToStages",
         "sns:topic": "SubscriptionsConfirmed SubscriptionsPending SubscriptionsDeleted",

@@ -20,7 +20,8 @@ options:
     description: Its region, where it is not the run's first.
     type: str
   state:
-    description: What to wait for.
+    description:
+      - What to wait for. One whose storage is being optimized is available, too; that takes hours.
     type: str
     choices: [available, absent]
     default: available

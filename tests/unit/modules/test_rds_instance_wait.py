@@ -98,6 +98,13 @@ def test_says_nothing_when_there_is_nothing_to_wait_for(wait: Callable[..., dict
 
 
 @pytest.mark.usefixtures("database")
+def test_one_whose_storage_is_optimized_is_available(wait: Callable[..., dict[str, Any]]) -> None:
+    set_status("modifying")
+    result = wait(["modifying", "storage-optimization"])
+    assert result["waited_seconds"] == 10 and result["instance"]["db_instance_status"] == "storage-optimization"
+
+
+@pytest.mark.usefixtures("database")
 def test_waits_until_gone(wait: Callable[..., dict[str, Any]]) -> None:
     set_status("deleting")
     assert wait(["deleting", "absent"], state="absent")["instance"] == {}
