@@ -11,6 +11,7 @@ Gaps closed:
 - Subnet groups and parameter groups are missing in the tagging API.
 - An unknown parameter group is no error, one in use can be deleted, and none has a parameter that nobody has set.
 - A maintenance window that begins when the backup window ends is taken for an overlap.
+- A new password is in force at once, and nothing says that it is not yet.
 - Nobody answers for the authorities that sign the instances' certificates.
 - A read replica is its source under a second name: the same resource id, tags, protection and standby. One in another
   region has no source.
@@ -192,8 +193,8 @@ def _patch_instances() -> None:
         modify(self, db_instance_identifier, db_kwargs)
         _complete_storage(database)
         if password and _real:
+            # The reconciler changes the status: RDS goes on saying the one of before for a while.
             database.password_pending = True
-            database.status = "modifying"
         return database
 
     def delete_db_instance(
@@ -351,6 +352,9 @@ def _patch_instances() -> None:
         if int(self.backup_retention_period or 0) > 0:
             backup(self)
 
+    def pending_modified_values(self: Any) -> dict[str, Any]:
+        return {"MasterUserPassword": "****"} if self.password_pending else {}
+
     def endpoint(self: Any) -> dict[str, Any] | None:
         # AWS tells the endpoint only when there is one.
         return None if self.status == "creating" else {"Address": self.address, "Port": self.port}
@@ -398,6 +402,7 @@ def _patch_instances() -> None:
     models.RDSBackend.create_db_instance_read_replica = create_db_instance_read_replica
     models.RDSBackend.promote_read_replica = promote_read_replica
     models.DBInstance.status_infos = property(status_infos)
+    models.DBInstance.pending_modified_values = property(pending_modified_values)
     models.DBInstance.save_automated_backup = save_automated_backup
     models.DBInstance.endpoint = property(endpoint)
     models.DBInstance.default_db_parameter_group_details = default_db_parameter_group_details

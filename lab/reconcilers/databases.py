@@ -285,6 +285,9 @@ class Databases(Reconciler):
                     database.promotion_pending = False
                     self.log.info("database %s follows nobody any more", database.db_instance_identifier)
                 database.status = "available"
+            case "available" if database.password_pending:
+                database.status = "modifying"
+                self.wake()
             case "rebooting" | "starting" if times.over("database restart", database.dbi_resource_id):
                 self._run(database)
                 database.status = "available"

@@ -227,6 +227,8 @@ class StandIns(Reconciler):
                 database.password_pending = False
                 database.promotion_pending = False
                 database.status = "available"
+            case "available" if database.password_pending and times.over("database modify", identity):
+                database.password_pending = False
             case "rebooting" | "starting" if times.over("database restart", identity):
                 database.status = "available"
             case "stopping" if times.over("database stop", identity):

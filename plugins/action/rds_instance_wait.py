@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -49,7 +49,7 @@ class ActionModule(AwsWait):
     takes: ClassVar[dict[str, Any]] = {
         "db_instance_identifier": {"type": "str", "required": True},
         "region": {"type": "str"},
-        "state": {"type": "str", "choices": ["available", "absent"], "default": "available"},
+        "state": {"type": "str", "choices": ["available", "promoted", "absent"], "default": "available"},
         **waits(timeout=2700, poll=5, report=30),
     }
     failure = "the database cannot be waited for"
@@ -69,20 +69,36 @@ def _look(client: Any, name: str, wanted: str) -> Progress:
     instance = _describe(client, name)
     status = instance["DBInstanceStatus"] if instance else "absent"
     obstacle = ""
-    if wanted == "available" and not instance:
+    unfinished = _unfinished(instance, wanted)
+    if wanted != "absent" and not instance:
         obstacle = "create it: ansible-playbook site.yml"
-    elif wanted == "available" and is_stuck(status):
+    elif wanted != "absent" and is_stuck(status):
         obstacle = (
             "it does not become available by itself. See why: "
             f"aws rds describe-events --source-type db-instance --source-identifier {name} --duration 1440"
         )
     return Progress(
-        done=status in AVAILABLE if wanted == "available" else status == wanted,
-        text=f"database {name}: {status}",
+        done=status == wanted if wanted == "absent" else status in AVAILABLE and not unfinished,
+        text=", ".join(filter(None, (f"database {name}: {status}", unfinished))),
         obstacle=obstacle,
         detail=f"usually {USUAL[status]}" if status in USUAL else "",
         results={"instance": camel_dict_to_snake_dict(normalize_boto3_result(instance), ignore_list=["TagList"])},
     )
+
+
+def _unfinished(instance: Mapping[str, Any], wanted: str) -> str:
+    """Return what is still to come of an instance that may have the status of before the change; empty when nothing.
+
+    RDS takes a change and goes on saying "available" for a while.
+    """
+    # There from the request until the password is in force (API reference, ModifyDBInstance, MasterUserPassword).
+    if instance.get("PendingModifiedValues", {}).get("MasterUserPassword"):
+        return "its new password is not in force yet"
+    if wanted == "promoted" and instance.get("ReadReplicaSourceDBInstanceIdentifier"):
+        return f"it follows {instance['ReadReplicaSourceDBInstanceIdentifier']}"
+    if wanted == "promoted" and instance.get("StatusInfos"):
+        return f"its replication is {instance['StatusInfos'][0].get('Status', 'not over')}"
+    return ""
 
 
 def _describe(client: Any, name: str) -> dict[str, Any]:

@@ -21,9 +21,11 @@ options:
     type: str
   state:
     description:
-      - What to wait for. One whose storage is being optimized is available, too; that takes hours.
+      - What to wait for. One whose storage is being optimized is available, too; that takes hours. One whose new master
+        password is not in force yet is not, whatever its status is.
+      - V(promoted) is available and no replica any more.
     type: str
-    choices: [available, absent]
+    choices: [available, promoted, absent]
     default: available
   timeout:
     description: How long to wait, in seconds. A Multi-AZ instance takes 10 to 20 minutes to create.

@@ -280,3 +280,20 @@ def test_calls_are_counted(server: str) -> None:
     ]
     assert calls(server, "DELETE") == counted
     assert calls(server)["calls"] == 0
+
+
+def test_a_new_password_of_a_database_is_not_in_force_at_once(stand_ins: StandIns, client: Client) -> None:
+    _, subnets = subnets_of(client)
+    create_database(client, subnets)
+    stand_ins.reconcile()
+    rds = client("rds")
+
+    def found() -> tuple[str, dict[str, Any]]:
+        (each,) = rds.describe_db_instances()["DBInstances"]
+        return each["DBInstanceStatus"], each["PendingModifiedValues"]
+
+    assert found() == ("available", {})
+    rds.modify_db_instance(DBInstanceIdentifier="trial", MasterUserPassword="anotheranother", ApplyImmediately=True)
+    assert found() == ("available", {"MasterUserPassword": "****"})
+    stand_ins.reconcile()
+    assert found() == ("available", {})

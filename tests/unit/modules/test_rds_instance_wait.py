@@ -104,6 +104,40 @@ def test_one_whose_storage_is_optimized_is_available(wait: Callable[..., dict[st
     assert result["waited_seconds"] == 10 and result["instance"]["db_instance_status"] == "storage-optimization"
 
 
+DONE: dict[str, Any] = {"DBInstanceStatus": "available"}
+PASSWORD = {**DONE, "PendingModifiedValues": {"MasterUserPassword": "****"}}
+FOLLOWS = {**DONE, "ReadReplicaSourceDBInstanceIdentifier": "other", "StatusInfos": [{"Status": "replicating"}]}
+ENDING = {**DONE, "StatusInfos": [{"Status": "terminated"}]}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "instance", "unfinished"),
+    [
+        ("available", DONE, ""),
+        ("available", {**DONE, "PendingModifiedValues": {"DBInstanceClass": "db.t3.small"}}, ""),
+        ("available", PASSWORD, "its new password is not in force yet"),
+        ("available", FOLLOWS, ""),
+        ("promoted", FOLLOWS, "it follows other"),
+        ("promoted", ENDING, "its replication is terminated"),
+        ("promoted", PASSWORD, "its new password is not in force yet"),
+        ("promoted", {**DONE, "StatusInfos": []}, ""),
+        ("promoted", {"DBInstanceStatus": "modifying"}, ""),
+    ],
+)
+def test_available_from_before_the_change_is_not_the_end(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, instance: dict[str, Any], unfinished: str
+) -> None:
+    monkeypatch.setattr(rds_instance_wait, "_describe", lambda _client, _name: instance)
+    found = rds_instance_wait._look(None, NAME, wanted)
+    status = instance["DBInstanceStatus"]
+    assert found.text == f"database {NAME}: {status}{', ' * bool(unfinished)}{unfinished}"
+    assert found.done == (status == "available" and not unfinished) and not found.obstacle
+
+
+def test_what_was_to_be_promoted_must_be_there(wait: Callable[..., dict[str, Any]]) -> None:
+    assert "absent; create it" in wait([], state="promoted")["msg"]
+
+
 @pytest.mark.usefixtures("database")
 def test_waits_until_gone(wait: Callable[..., dict[str, Any]]) -> None:
     set_status("deleting")
