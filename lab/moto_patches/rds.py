@@ -11,7 +11,8 @@ Gaps closed:
 - Subnet groups and parameter groups are missing in the tagging API.
 - An unknown parameter group is no error, one in use can be deleted, and none has a parameter that nobody has set.
 - A maintenance window that begins when the backup window ends is taken for an overlap.
-- A new password is in force at once, and nothing says that it is not yet.
+- A new password is in force at once, and nothing says that it is not yet. So is another parameter group, which waits
+  for a reboot.
 - Nobody answers for the authorities that sign the instances' certificates.
 - A read replica is its source under a second name: the same resource id, tags, protection and standby. One in another
   region has no source.
@@ -19,6 +20,7 @@ Gaps closed:
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -154,6 +156,7 @@ def _patch_instances() -> None:
         self.restored_from = kwargs.get("restored_from")
         self.password_pending = False
         self.promotion_pending = False
+        self.parameters_pending = False
         self.delete_automated_backups = True
         # moto gives every instance the same one.
         self.dbi_resource_id = f"db-{models.random.get_random_string(26).upper()}"
@@ -189,9 +192,12 @@ def _patch_instances() -> None:
         # moto checks `max_allocated_storage` against the size before the change when it comes first.
         if "allocated_storage" in db_kwargs:
             db_kwargs = {"allocated_storage": db_kwargs.pop("allocated_storage"), **db_kwargs}
-        password = db_kwargs.get("master_user_password")
+        password, group = db_kwargs.get("master_user_password"), database.db_parameter_groups()[0].name
         modify(self, db_instance_identifier, db_kwargs)
         _complete_storage(database)
+        # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html (DBParameterGroupName)
+        if database.db_parameter_groups()[0].name != group:
+            database.parameters_pending = True
         if password and _real:
             # The reconciler changes the status: RDS goes on saying the one of before for a while.
             database.password_pending = True
@@ -352,6 +358,13 @@ def _patch_instances() -> None:
         if int(self.backup_retention_period or 0) > 0:
             backup(self)
 
+    def db_parameter_group_status_list(self: Any) -> list[Any]:
+        # Copies: others have the same group.
+        found = [copy.copy(group) for group in self.db_parameter_groups()]
+        for group in found:
+            group.ParameterApplyStatus = "pending-reboot" if self.parameters_pending else "in-sync"
+        return found
+
     def pending_modified_values(self: Any) -> dict[str, Any]:
         return {"MasterUserPassword": "****"} if self.password_pending else {}
 
@@ -363,6 +376,7 @@ def _patch_instances() -> None:
         database = self.describe_db_instances(db_instance_identifier)[0]
         if database.status not in {"available", "storage-optimization"}:
             raise _wrong_state(db_instance_identifier, database.status)
+        database.parameters_pending = False
         if _real:
             database.status = "rebooting"
         return database
@@ -402,6 +416,7 @@ def _patch_instances() -> None:
     models.RDSBackend.create_db_instance_read_replica = create_db_instance_read_replica
     models.RDSBackend.promote_read_replica = promote_read_replica
     models.DBInstance.status_infos = property(status_infos)
+    models.DBInstance.db_parameter_group_status_list = property(db_parameter_group_status_list)
     models.DBInstance.pending_modified_values = property(pending_modified_values)
     models.DBInstance.save_automated_backup = save_automated_backup
     models.DBInstance.endpoint = property(endpoint)

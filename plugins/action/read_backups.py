@@ -68,7 +68,7 @@ options:
 RETURN = r"""
 backups:
   description: All, the newest first, each with C(name), C(arn) (of DynamoDB's), C(engine), C(status), C(time),
-    C(bytes), C(release), C(rows), C(manifest), C(kept) and C(line).
+    C(bytes), C(engine_version) (of snapshots), C(release), C(rows), C(manifest), C(kept) and C(line).
   returned: success
   type: list
   elements: dict

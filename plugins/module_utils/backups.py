@@ -43,6 +43,7 @@ class Backup:
     :param time: when it was made, ISO 8601, UTC.
     :param bytes: size of the copy; of a snapshot that of the database's whole storage.
     :param arn: by what DynamoDB knows it; empty for the others.
+    :param engine_version: of a snapshot that of its database.
     :param manifest: what the tables held; empty when nobody could count.
     :param kept: outlived its environment (``vahana:retain``); backups of DynamoDB have no tags, but those of an
         environment that was destroyed have lost their manifest with its bucket.
@@ -56,6 +57,7 @@ class Backup:
     manifest: Manifest
     kept: bool = False
     arn: str = ""
+    engine_version: str = ""
 
     @property
     def release(self) -> str:
@@ -81,6 +83,7 @@ class Backup:
         facts += [self.status] if self.status != "available" else []
         return {
             **{name: getattr(self, name) for name in ("name", "arn", "engine", "status", "time", "bytes", "kept")},
+            "engine_version": self.engine_version,
             "release": self.release,
             "rows": self.rows,
             "manifest": dict(self.manifest),
@@ -125,6 +128,7 @@ def list_backups(rds: Any, s3: Any, environment: Environment, bucket: str) -> li
                 bytes=int(item.get("AllocatedStorage", 0)) << 30,
                 manifest=manifests.get(name, {}),
                 kept=tags.get(RETAIN_TAG) == "true",
+                engine_version=str(item.get("EngineVersion", "")),
             )
     for name, (size, made) in copies.items():
         manifest = manifests.get(name, {})

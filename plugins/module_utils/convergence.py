@@ -69,10 +69,10 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         "kms:key": "CurrentKeyMaterialId",
         "lambda:function": "LastModified RevisionId State LastUpdateStatus Version",
         "logs:log-group": "storedBytes",
-        # The zone of a database with a standby changes when it takes over, a replica may be behind for a while, and a
-        # disk that was enlarged is optimized for hours.
+        # The zone of a database with a standby changes when it takes over, a replica may be behind for a while, a disk
+        # that was enlarged is optimized for hours, and a reboot puts parameters into force.
         "rds:db": (
-            "DBInstanceStatus AvailabilityZone SecondaryAvailabilityZone StatusInfos "
+            "DBInstanceStatus AvailabilityZone SecondaryAvailabilityZone StatusInfos ParameterApplyStatus "
             "PercentProgress StorageOperationStatus StorageOperationPercentProgress StorageVolumeStatus"
         ),
         "route53:hostedzone": "Records ResourceRecordSetCount",

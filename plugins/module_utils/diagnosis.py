@@ -113,6 +113,15 @@ def _database(facts: Facts) -> Iterable[Finding]:
         name = database["identifier"]
         mend = f"aws rds describe-events --source-type db-instance --source-identifier {name} --duration 1440"
         yield Finding(f"database {name}", f"it is {database['status']}", f"why: {mend}")
+    for each in (database, database["replica"]):
+        # A group that is given to an instance that is there already (API reference, ModifyDBInstance).
+        if each["parameters"] == "pending-reboot":
+            yield Finding(
+                f"database {each['identifier']}",
+                "its parameters are not in force before it is rebooted",
+                "at a quiet time, for it answers nobody for half a minute to two: "
+                f"aws rds reboot-db-instance --db-instance-identifier {each['identifier']}",
+            )
 
 
 def _backup(facts: Facts) -> Iterable[Finding]:

@@ -141,6 +141,8 @@ EMPTY: dict[str, Any] = {
         "allocated_storage": "",
         "multi_az": "",
         "engine_version": "",
+        "parameter_group": "",
+        "parameters": "",
         "source_arn": "",
         "secret_arn": "",
         "kept": [],
@@ -151,6 +153,7 @@ EMPTY: dict[str, Any] = {
             "address": "",
             "instance_class": "",
             "allocated_storage": "",
+            "parameters": "",
         },
     },
     "cache": {
@@ -1492,6 +1495,11 @@ def _replica(ours: Found, source: str) -> Mapping[str, Any]:
     return next((item for item in found if item.get("ReadReplicaSourceDBInstanceIdentifier") == source), {})
 
 
+def _group_of_parameters(instance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return which parameter group a database instance has, and whether it is in force."""
+    return next(iter(instance.get("DBParameterGroups", [])), {})
+
+
 def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> None:
     """Fill in the database, the cache and the load balancer."""
     balancer = _one(ours, "elasticloadbalancing:loadbalancer")
@@ -1520,6 +1528,8 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
         allocated_storage=database.get("AllocatedStorage", ""),
         multi_az=database.get("MultiAZ", ""),
         engine_version=database.get("EngineVersion", ""),
+        parameter_group=_group_of_parameters(database).get("DBParameterGroupName", ""),
+        parameters=_group_of_parameters(database).get("ParameterApplyStatus", ""),
         source_arn=database.get("ReadReplicaSourceDBInstanceIdentifier", ""),
         secret_arn=secrets.get(named[1], "") if named else "",
         kept=sorted(
@@ -1543,6 +1553,7 @@ def _fill_data(stack: dict[str, Any], ours: Found, environment: Environment) -> 
             "address": (replica.get("Endpoint") or {}).get("Address", ""),
             "instance_class": replica.get("DBInstanceClass", ""),
             "allocated_storage": replica.get("AllocatedStorage", ""),
+            "parameters": _group_of_parameters(replica).get("ParameterApplyStatus", ""),
         },
     )
     cache = _one(ours, "elasticache:replicationgroup")

@@ -127,8 +127,9 @@ def test_the_list_is_of_this_environment_alone(lab_account: None) -> None:
         (made, "available", 3),
         (lone, "incomplete", None),
     ]
-    line = found[0].described(datetime.datetime.now(datetime.UTC))["line"]
-    assert line == f"{made}  20 GiB, less than a minute old, 3 rows, release 1.0.0"
+    described = found[0].described(datetime.datetime.now(datetime.UTC))
+    assert described["engine_version"] == "17.7"
+    assert described["line"] == f"{made}  20 GiB, less than a minute old, 3 rows, release 1.0.0"
 
 
 def test_without_a_bucket_none_is_asked() -> None:

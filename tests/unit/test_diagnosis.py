@@ -99,6 +99,13 @@ ACCOUNT = ("account",)
         ((*STACK, "compute", "desired_capacity"), 2, "environment", "1 of 2 instances run", "playbooks/status.yml"),
         ((*STACK, "database", "status"), "storage-full", "database cars-prod", "it is storage-full", "describe-events"),
         (
+            (*STACK, "database", "parameters"),
+            "pending-reboot",
+            "database cars-prod",
+            "parameters are not in force before it is rebooted",
+            "aws rds reboot-db-instance --db-instance-identifier cars-prod",
+        ),
+        (
             (*ACCOUNT, "backup", "newest"),
             ago(days=2),
             "database cars-prod",

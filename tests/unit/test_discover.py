@@ -552,6 +552,41 @@ def test_the_database_and_its_replica() -> None:
     assert (database["identifier"], database["source_arn"]) == ("vahanhelp-prod", source)
 
 
+def test_parameters_that_wait_for_a_reboot() -> None:
+    rds: Any = boto3.client("rds")
+    rds.create_db_instance(
+        DBInstanceIdentifier="vahanhelp-prod",
+        DBInstanceClass="db.t3.micro",
+        Engine="postgres",
+        AllocatedStorage=20,
+        MasterUsername="master",
+        MasterUserPassword="masterpassword",
+        Tags=pairs(OURS),
+    )
+
+    def found() -> tuple[str, str]:
+        database = discover(PROD)["database"]
+        return database["parameter_group"], database["parameters"]
+
+    assert found() == ("default.postgres17", "in-sync")
+    rds.create_db_parameter_group(
+        DBParameterGroupName="trial", DBParameterGroupFamily="postgres17", Description="trial", Tags=pairs(OURS)
+    )
+    rds.modify_db_instance(DBInstanceIdentifier="vahanhelp-prod", DBParameterGroupName="trial", ApplyImmediately=True)
+    assert found() == ("trial", "pending-reboot")
+    rds.modify_db_instance(DBInstanceIdentifier="vahanhelp-prod", DBParameterGroupName="trial", ApplyImmediately=True)
+    assert found() == ("trial", "pending-reboot")
+    rds.reboot_db_instance(DBInstanceIdentifier="vahanhelp-prod")
+    assert found() == ("trial", "in-sync")
+    # One that is restored with its group has it from its beginning.
+    rds.create_db_snapshot(DBInstanceIdentifier="vahanhelp-prod", DBSnapshotIdentifier="trial")
+    made = rds.restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier="restored", DBSnapshotIdentifier="trial", DBParameterGroupName="trial"
+    )["DBInstance"]
+    (group,) = made["DBParameterGroups"]
+    assert (group["DBParameterGroupName"], group["ParameterApplyStatus"]) == ("trial", "in-sync")
+
+
 def test_which_secret_opens_the_database() -> None:
     def secret(name: str) -> Resource:
         return Resource("secretsmanager:secret", f"/vahanhelp/prod/{name}", f"arn:{name}", OURS, True, {"Name": name})
