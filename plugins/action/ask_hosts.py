@@ -27,11 +27,11 @@ options:
     elements: str
     required: true
   connect_seconds:
-    description: How long to wait for a connection.
+    description: How long to wait for a connection; longer where the inventory says so (C(ansible_ssh_timeout)).
     type: int
     default: 3
   seconds:
-    description: How long a host may take in all.
+    description: How long a host may take beside that.
     type: int
     default: 10
 """

@@ -45,7 +45,7 @@ options:
     type: bool
     default: false
   connect_seconds:
-    description: How long to wait for a connection.
+    description: How long to wait for a connection; longer where the inventory says so (C(ansible_ssh_timeout)).
     type: int
     default: 10
 """

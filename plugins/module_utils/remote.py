@@ -27,10 +27,12 @@ class Target:
     """A host, and the command line that leads there.
 
     :param ssh: the command and its arguments up to the host; what follows is run there.
+    :param connect_seconds: how long it waits for a connection.
     """
 
     name: str
     ssh: tuple[str, ...]
+    connect_seconds: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,11 @@ def target(name: str, variables: Mapping[str, Any], connect_seconds: int) -> Tar
     """Return how a host is reached.
 
     :param variables: of the host, as the inventory and group_vars give them (``ansible_host``, ``ansible_user``, …).
-    :param connect_seconds: how long to wait for a connection.
+    :param connect_seconds: how long to wait for a connection. An inventory whose connections take longer says so
+        (``ansible_ssh_timeout``).
     """
-    command = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={connect_seconds}"]
+    patience = max(connect_seconds, int(variables.get("ansible_ssh_timeout") or 0))
+    command = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={patience}"]
     # A server that is silent for as long is gone (ssh_config(5)).
     command += ["-o", f"ServerAliveInterval={connect_seconds}", "-o", "ServerAliveCountMax=3"]
     for key in ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"):
@@ -70,7 +74,7 @@ def target(name: str, variables: Mapping[str, Any], connect_seconds: int) -> Tar
         command += ["-p", str(variables["ansible_port"])]
     if variables.get("ansible_user"):
         command += ["-l", str(variables["ansible_user"])]
-    return Target(name, (*command, str(variables.get("ansible_host") or name)))
+    return Target(name, (*command, str(variables.get("ansible_host") or name)), patience)
 
 
 def targets(names: Iterable[str], task_vars: Mapping[str, Any], connect_seconds: int) -> list[Target]:
@@ -115,16 +119,17 @@ def ask(hosts: Sequence[Target], command: str, stdin: str, seconds: float) -> di
 
     :param command: for the remote shell.
     :param stdin: what it reads, so that nothing of it stands in an argument.
-    :param seconds: how long a host may take in all.
+    :param seconds: how long a host may take beside what it waits for a connection.
     """
 
     def one(host: Target) -> Answer:
+        longest = host.connect_seconds + seconds
         try:
             done = subprocess.run(
-                [*host.ssh, command], input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+                [*host.ssh, command], input=stdin, capture_output=True, text=True, timeout=longest, check=False
             )
         except subprocess.TimeoutExpired:
-            return Answer(NO_ANSWER, "", f"no answer within {seconds:g} s")
+            return Answer(NO_ANSWER, "", f"no answer within {longest:g} s")
         return Answer(done.returncode, done.stdout, done.stderr, time.time())
 
     with ThreadPoolExecutor(WORKERS) as pool:

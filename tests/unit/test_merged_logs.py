@@ -11,7 +11,7 @@ import pytest
 
 from plugins.module_utils import merged_logs
 from plugins.module_utils.merged_logs import Line, failures, journal_command, parse, read
-from plugins.module_utils.remote import Target, target, targets, within
+from plugins.module_utils.remote import NO_ANSWER, Target, ask, target, targets, within
 
 SECOND = 1_000_000
 BEGAN = 1_764_000_000 * SECOND
@@ -119,9 +119,19 @@ def test_how_a_host_is_reached() -> None:
     assert found.ssh[-5:] == ("-i", "/k", "-l", "admin", "10.0.0.5")
     assert "ProxyCommand=aws open-tunnel --instance-id %h" in found.ssh
     assert found.ssh[3:5] == ("-o", "ConnectTimeout=5")
+    slow = target("i-1", {**variables, "ansible_ssh_timeout": 30}, 5)
+    assert slow.ssh[3:5] == ("-o", "ConnectTimeout=30")
+    assert [target("i-1", {"ansible_ssh_timeout": given}, 5).connect_seconds for given in (None, "3", 30)] == [5, 5, 30]
     assert [each.name for each in targets(["i-1", "i-unknown"], {"hostvars": {"i-1": variables}}, 5)] == ["i-1"]
     limited = {"hostvars": {"i-1": variables}, "groups": {"all": ["i-1"]}, "ansible_limit": "localhost"}
     assert targets(["i-1"], limited, 5) == []
+
+
+def test_a_connection_that_takes_long_is_no_host_that_is_dead() -> None:
+    hosts = [Target("slow", ("sh", "-c", "sleep 0.5; cat; #"), 20), Target("hangs", ("sh", "-c", "sleep 20; #"), 0)]
+    answers = ask(hosts, "", "it is well", 0.2)
+    assert (answers["slow"].code, answers["slow"].output) == (0, "it is well")
+    assert (answers["hangs"].code, answers["hangs"].reason) == (NO_ANSWER, "no answer within 0.2 s")
 
 
 @pytest.mark.parametrize(
