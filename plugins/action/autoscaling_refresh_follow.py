@@ -123,11 +123,16 @@ class Follower:
 
     def _console(self, instance_id: str) -> list[str]:
         """Return the last lines of an instance's console; none when EC2 has none of it any more."""
-        try:
-            console = self._ec2.get_console_output(InstanceId=instance_id).get("Output", "")
-        except (BotoCoreError, ClientError):
-            return []
-        return last_lines(console, self._args["log_lines"])
+        # What EC2 posts by itself is from the last start, reboot or end. The present one comes on demand, from Nitro
+        # instances that have not ended.
+        for options in ({"Latest": True}, {}):
+            try:
+                console = self._ec2.get_console_output(InstanceId=instance_id, **options).get("Output", "")
+            except (BotoCoreError, ClientError):
+                continue
+            if console:
+                return last_lines(console, self._args["log_lines"])
+        return []
 
     def _why_end(self, seconds: float) -> str:
         """Return why it is ended before Auto Scaling does; empty while it may go on."""

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from ansible.errors import AnsibleActionFail
+from botocore.exceptions import ClientError
 
 from plugins.action import autoscaling_refresh_follow as follow_action
 from plugins.action import read_replacement
@@ -355,6 +356,31 @@ def test_it_is_rolled_back_after_some_failures(
         ("i-00000004", ["it is ill", "gone"]),
     ]
     assert f"refresh {NAME}: i-00000003 failed: {ABANDONED}" in said
+
+
+@pytest.mark.parametrize(
+    ("present", "posted", "seen"),
+    [
+        ("backend-boot[12]: it is ill", "systemd[1]: up", ["it is ill"]),
+        # Of another hypervisor, and of an instance that has ended.
+        ("UnsupportedOperation", "backend-boot[12]: it was ill", ["it was ill"]),
+        ("IncorrectInstanceState", "backend-boot[12]: it was ill", ["it was ill"]),
+        ("", "backend-boot[12]: it was ill", ["it was ill"]),
+        ("UnsupportedOperation", "InvalidInstanceID.NotFound", []),
+    ],
+)
+def test_the_console_of_this_moment(present: str, posted: str, seen: list[str]) -> None:
+    """EC2 posts by itself what a console shows after a start, a reboot or an end, and nothing of what comes later."""
+
+    def get_console_output(InstanceId: str, Latest: bool = False) -> dict[str, str]:  # noqa: N803
+        said = present if Latest else posted
+        if said.isidentifier() or "NotFound" in said:
+            raise ClientError({"Error": {"Code": said}}, "GetConsoleOutput")
+        return {"InstanceId": InstanceId, **({"Output": said} if said else {})}
+
+    ec2 = SimpleNamespace(get_console_output=get_console_output)
+    follower = follow_action.Follower(None, ec2, {"name": NAME, "log_lines": 12})
+    assert follower._console("i-1") == seen
 
 
 def test_it_is_rolled_back_when_its_time_is_over(group: Group, follow: Run) -> None:
