@@ -10,9 +10,12 @@ backend-boot.service runs it; no person needs to.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # The role installs the modules there, under no name of Python's own: it holds for every version of Debian's Python.
@@ -20,6 +23,7 @@ sys.path.insert(0, "/usr/local/lib/vahana")
 
 import backend_host
 from backend_host import (
+    BOOT_BEGAN_FILE,
     BOOT_FILE,
     CONFIG_FILE,
     EXIT_FAILED,
@@ -37,6 +41,14 @@ from backend_releases import Activation, ActivationError, Releases, Service, ind
 PATIENCE = 300
 """Seconds to wait for a deployment that is at work on this host."""
 
+BEAT = 20
+"""Seconds between two heartbeats of a launch: the least timeout that a hook may have is 30."""
+
+BEATS_FOR = 3600
+"""Seconds from the first try of a boot during which it may prolong its launch: what is not up then is replaced. The
+unit's TimeoutStartSec is as long. (The group's own limit is a hundred timeouts of the hook, 48 hours at most.)
+"""
+
 
 class Launch:
     """The launch of this instance by an Auto Scaling group, answered once in the instance's life.
@@ -46,6 +58,8 @@ class Launch:
         aws: the way to the group.
         state: directory that outlives a reboot. It holds the id of the instance that has answered: an image made from
             this host carries the file, and its instances have other ids.
+        began: file that does not outlive a reboot. It holds when the boot was tried first, as the clock of this boot
+            has it: that of the day may still be set.
     """
 
     def __init__(
@@ -54,15 +68,47 @@ class Launch:
         aws: Aws,
         state: Path = STATE_DIRECTORY,
         instance_id: Callable[[], str] = backend_host.instance_id,
+        began: Path = BOOT_BEGAN_FILE,
     ) -> None:
         self._boot = boot
         self._aws = aws
         self._answered = state / "launch-answered"
         self._instance_id = instance_id
+        self._began = began
 
     def is_answered(self) -> bool:
         """Say whether the group was told how this instance's launch went: then this is a later boot."""
         return self._answered.exists() and self._answered.read_text().strip() == self._instance_id()
+
+    @contextlib.contextmanager
+    def prolonged(self) -> Iterator[None]:
+        """Let the group wait while this lasts: a migration may take longer than the hook's timeout."""
+        group, hook = self._boot.auto_scaling_group, self._boot.lifecycle_hook
+        if not group or not hook or self.is_answered():
+            yield
+            return
+        if not self._began.exists():
+            new = self._began.with_suffix(".new")
+            new.write_text(str(time.monotonic()))
+            new.replace(self._began)
+        until = float(self._began.read_text()) + BEATS_FOR
+        # Made before there are two threads, for boto3 makes clients in one alone.
+        self._aws.client("autoscaling")
+        done = threading.Event()
+        threading.Thread(target=self._beat, args=(group, hook, until, done), daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    def _beat(self, group: str, hook: str, until: float, done: threading.Event) -> None:
+        while not done.wait(BEAT) and time.monotonic() < until:
+            try:
+                if not self._aws.prolong_launch(group, hook, self._instance_id()):
+                    return
+            except HostError as failure:
+                # The next may get through; if none does, the hook's timeout decides.
+                say(f"the launch was not prolonged: {failure}")
 
     def answer(self, *, fit: bool) -> None:
         """Tell the group, unless it was told or does not wait."""
@@ -98,11 +144,11 @@ def main() -> int:
     try:
         if boot.release and launch.is_answered():
             boot = dataclasses.replace(boot, release=None)
-        with only_one("backend-boot", PATIENCE):
+        with launch.prolonged(), only_one("backend-boot", PATIENCE):
             version = boot_up(host, boot, aws, Service(host))
     except HostError as failure:
         if failure.passing:
-            # The unit tries again; the hook's own timeout abandons the instance if that goes on for too long.
+            # The unit tries again; the hook's own timeout abandons the instance when BEATS_FOR is over.
             raise
         if isinstance(failure, ActivationError):
             for line in indent(failure.log):

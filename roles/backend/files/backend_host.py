@@ -34,6 +34,7 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 
 CONFIG_FILE = Path("/etc/vahana/backend.json")
 BOOT_FILE = Path("/etc/vahana/boot.json")
+BOOT_BEGAN_FILE = Path("/run/vahana-boot-began")
 RUNTIME_DIRECTORY = Path("/run/backend")
 STATE_DIRECTORY = Path("/var/lib/vahana")
 LOCK_FILE = Path("/run/lock/backend-release")
@@ -333,6 +334,21 @@ class Aws:
                     LifecycleHookName=hook,
                     InstanceId=instance_id,
                     LifecycleActionResult="CONTINUE" if fit else "ABANDON",
+                )
+        except _NoLaunchWaitsError:
+            return False
+        return True
+
+    def prolong_launch(self, group: str, hook: str, instance_id: str) -> bool:
+        """Let the Auto Scaling group wait for another timeout of its hook.
+
+        Returns:
+            False if no launch of this instance waits for an answer (any more).
+        """
+        try:
+            with _explained(f"launch of {instance_id}", "autoscaling:RecordLifecycleActionHeartbeat", ""):
+                self.client("autoscaling").record_lifecycle_action_heartbeat(
+                    AutoScalingGroupName=group, LifecycleHookName=hook, InstanceId=instance_id
                 )
         except _NoLaunchWaitsError:
             return False

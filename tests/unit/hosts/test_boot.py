@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ ANSWER = {"AutoScalingGroupName": "carapp-test", "LifecycleHookName": "carapp-te
 @pytest.fixture
 def launch(boot: Boot, aws: Aws, tmp_path: Path) -> Launch:
     """The launch of the instance i-1."""
-    return Launch(boot, aws, tmp_path / "state", instance_id=lambda: "i-1")
+    return Launch(boot, aws, tmp_path / "state", instance_id=lambda: "i-1", began=tmp_path / "began")
 
 
 def test_launch_is_answered_once(launch: Launch, aws: Aws) -> None:
@@ -50,12 +52,106 @@ def test_host_without_a_group_asks_no_one(boot: Boot, aws: Aws, tmp_path: Path) 
     Launch(alone, aws, tmp_path, instance_id=lambda: pytest.fail("no metadata needed")).answer(fit=True)
 
 
+class Beats:
+    """A group that counts the heartbeats of its launch."""
+
+    def __init__(self, *answers: object) -> None:
+        self.asked: list[tuple[str, ...]] = []
+        self.enough = threading.Event()
+        self._answers = list(answers)
+
+    def client(self, service: str) -> None:
+        """Say that there is one."""
+        assert service == "autoscaling"
+
+    def prolong_launch(self, *names: str) -> bool:
+        """Note it, and answer as the test has it."""
+        self.asked.append(names)
+        answer = self._answers.pop(0)
+        if not self._answers:
+            self.enough.set()
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+
+def _beating(boot: Boot, aws: Any, path: Path) -> Launch:
+    return Launch(boot, aws, path / "state", instance_id=lambda: "i-1", began=path / "began")
+
+
+def test_a_launch_is_prolonged_while_the_boot_works(
+    boot: Boot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(backend_boot, "BEAT", 0.01)
+    # One that gets lost, and the group that waits no more: then there is nothing to prolong.
+    aws = Beats(True, HostError("no answer from AWS"), True, False)
+    before = threading.active_count()
+    with _beating(boot, aws, tmp_path).prolonged():
+        assert aws.enough.wait(10)
+        deadline = time.monotonic() + 10
+        while threading.active_count() > before and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert aws.asked == [("carapp-test", "carapp-test-launch", "i-1")] * 4
+    assert "the launch was not prolonged: no answer from AWS" in capsys.readouterr().err
+
+
+def test_what_is_done_prolongs_nothing(boot: Boot, tmp_path: Path) -> None:
+    aws = Beats()
+    before = threading.active_count()
+    with pytest.raises(HostError, match="ill"), _beating(boot, aws, tmp_path).prolonged():
+        raise HostError("ill")
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before, "it ends with what it waited for, not a beat later"
+    assert aws.asked == []
+
+
+def test_an_hour_of_tries_is_enough(boot: Boot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try of the unit is a process of its own; they count together, but for those before a reboot."""
+    began = tmp_path / "began"
+    with _beating(boot, Beats(), tmp_path).prolonged():
+        first = float(began.read_text())
+    assert first <= time.monotonic()
+    monkeypatch.setattr(backend_boot, "BEAT", 0.01)
+    began.write_text(str(time.monotonic() - backend_boot.BEATS_FOR))
+    aws = Beats()
+    with _beating(boot, aws, tmp_path).prolonged():
+        time.sleep(0.1)
+    assert aws.asked == []
+
+
+def test_only_a_launch_that_waits_is_prolonged(boot: Boot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend_boot.threading, "Thread", lambda **_: pytest.fail("nothing to prolong"))
+    with _beating(dataclasses.replace(boot, lifecycle_hook=None), Beats(), tmp_path).prolonged():
+        pass
+    answered = tmp_path / "state" / "launch-answered"
+    answered.parent.mkdir()
+    answered.write_text("i-1\n")
+    with _beating(boot, Beats(), tmp_path).prolonged():
+        pass
+
+
+def test_how_a_launch_is_prolonged(aws: Aws) -> None:
+    names = {"AutoScalingGroupName": "carapp-test", "LifecycleHookName": "carapp-test-launch", "InstanceId": "i-1"}
+    with Stubber(aws.client("autoscaling")) as stub:
+        stub.add_response("record_lifecycle_action_heartbeat", {}, names)
+        assert aws.prolong_launch(*names.values())
+        message = "No active Lifecycle Action found with instance ID i-1"
+        stub.add_client_error("record_lifecycle_action_heartbeat", "ValidationError", message)
+        assert not aws.prolong_launch(*names.values())
+        stub.add_client_error("record_lifecycle_action_heartbeat", "AccessDenied")
+        with pytest.raises(HostError, match="autoscaling:RecordLifecycleActionHeartbeat"):
+            aws.prolong_launch(*names.values())
+
+
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch, host: Host, boot: Boot, tmp_path: Path) -> list[bool]:
     """Run main with this host; collects what the launch is told."""
     told: list[bool] = []
     monkeypatch.setattr(backend_boot.Host, "load", lambda path: host)
     monkeypatch.setattr(backend_boot.Boot, "load", lambda path: boot)
+    monkeypatch.setattr(backend_boot.Launch, "prolonged", lambda self: contextlib.nullcontext())
     monkeypatch.setattr(backend_boot.Launch, "answer", lambda self, *, fit: told.append(fit))
     monkeypatch.setattr(backend_boot, "only_one", lambda purpose, patience: contextlib.nullcontext())
     monkeypatch.setattr("sys.argv", ["backend-boot"])
