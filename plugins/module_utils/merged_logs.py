@@ -7,15 +7,19 @@ import itertools
 import json
 import queue
 import shlex
+import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from plugins.module_utils.remote import NO_ANSWER, Answer, Target, as_root
+from plugins.module_utils.remote import NO_ANSWER, WORKERS, Answer, Target, as_root
 
 REORDER_SECONDS = 1.0
 """How long a line is held back while following, for an older one of another host to arrive."""
@@ -136,6 +140,8 @@ def read(targets: Sequence[Target], command: str, say: Say, *, follow: bool) -> 
     :param say: prints text of one or more lines.
     :param follow: go on until every host has ended the connection.
     """
+    if not follow and len(targets) > WORKERS:
+        return _read_in_turns(targets, command, say)
     readers: list[_Reader] = []
     try:
         readers += [_Reader.start(target, command) for target in targets]
@@ -146,6 +152,34 @@ def read(targets: Sequence[Target], command: str, say: Say, *, follow: bool) -> 
     finally:
         for reader in readers:
             reader.stop()
+
+
+def _read_in_turns(targets: Sequence[Target], command: str, say: Say) -> dict[str, Answer]:
+    """Read as many at once as may be (:data:`WORKERS`), each into a file, and merge these."""
+
+    def lines(host: str, path: Path) -> Iterator[Line]:
+        with path.open(errors="replace") as file:
+            for text in file:
+                yield from parse(host, text)
+
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {target.name: Path(folder, str(number)) for number, target in enumerate(targets)}
+
+        def fetch(target: Target) -> Answer:
+            reader = _Reader.start(target, command)
+            try:
+                assert reader.process.stdout
+                with paths[target.name].open("w") as file:
+                    shutil.copyfileobj(reader.process.stdout, file)
+                return reader.answer()
+            finally:
+                reader.stop()
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            answers = dict(zip(paths, pool.map(fetch, targets), strict=True))
+        for batch in _batches(heapq.merge(*(lines(host, path) for host, path in paths.items()))):
+            say("\n".join(map(str, batch)))
+    return answers
 
 
 def _batches(lines: Iterable[Line]) -> Iterator[list[Line]]:

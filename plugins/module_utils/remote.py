@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-WORKERS = 32
+WORKERS = 16
+"""How many hosts are asked at once: as many as Ansible's forks (ansible.cfg says why)."""
 
 NO_ANSWER = 255
 """What ssh itself ends with when it has no connection (ssh(1), EXIT STATUS)."""
@@ -64,6 +65,8 @@ def target(name: str, variables: Mapping[str, Any], connect_seconds: int) -> Tar
     """
     patience = max(connect_seconds, int(variables.get("ansible_ssh_timeout") or 0))
     command = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={patience}"]
+    # Each is a connection of its own that ends with its command, whatever keeps Ansible's open.
+    command += ["-o", "ControlPath=none"]
     # A server that is silent for as long is gone (ssh_config(5)).
     command += ["-o", f"ServerAliveInterval={connect_seconds}", "-o", "ServerAliveCountMax=3"]
     for key in ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import configparser
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from plugins.module_utils import remote
 from tests.unit.flow import ROOT, run
 
 HOST = "i-0123456789abcdef0"
@@ -69,3 +71,29 @@ def test_a_database_is_not_exchanged_twice(ssh: Ssh) -> None:
     variables = {"restore_host": HOST, "restore_verify_only": False, "__restore_chosen": {"name": "a"}}
     play = {"hosts": "localhost", "gather_facts": False, "tasks": [task]}
     assert len(ssh.play(play, ansible_python_interpreter="/usr/bin/python3", **variables)) == 1
+
+
+@pytest.mark.parametrize(("hosts", "kept"), [(16, True), (17, False)])
+def test_no_more_connections_than_the_endpoint_carries(tmp_path: Path, hosts: int, kept: bool) -> None:
+    """As many as are worked on at once, and none that is kept beside them."""
+    names = [f"i-{number}" for number in range(hosts)]
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(yaml.safe_dump({"aws_ec2": {"hosts": dict.fromkeys(names)}}))
+    ran = run(
+        "ansible",
+        "-i",
+        str(inventory),
+        "i-0",
+        "-c",
+        "local",
+        "-m",
+        "debug",
+        "-a",
+        "msg={{ ansible_ssh_args }}",
+        inventory="aws/hosts.yml",
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ("ControlPersist=5s" in ran.stdout) == kept
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "ansible.cfg")
+    assert int(settings["defaults"]["forks"]) == remote.WORKERS == 16

@@ -76,6 +76,24 @@ def test_a_host_that_cannot_be_read_is_named_after_the_others(tmp_path: Path) ->
     assert said == ["2025-11-24T16:00:00.000Z i-1 backend: first"]
 
 
+def test_more_hosts_than_may_be_connected_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merged_logs, "WORKERS", 2)
+    # Each notes how many of them there are while it runs.
+    count = (
+        f"touch {tmp_path}/$$.runs; ls {tmp_path}/*.runs | wc -l >> {tmp_path}/most; sleep 0.1; rm {tmp_path}/$$.runs"
+    )
+    hosts = [host(tmp_path, f"i-{at}", entry(5 - at, str(at)), entry(9, f"end {at}"), after=count) for at in range(4)]
+    hosts.append(host(tmp_path, "i-4", after="echo 'timed out' >&2; exit 255"))
+    said: list[str] = []
+    answers = read(hosts, "", said.append, follow=False)
+    assert [line.rpartition(": ")[2] for line in "\n".join(said).splitlines()] == [
+        *("3", "2", "1", "0"),
+        *("end 0", "end 1", "end 2", "end 3"),
+    ]
+    assert failures(answers) == ["i-4: cannot be reached: timed out"]
+    assert max(map(int, (tmp_path / "most").read_text().split())) == 2
+
+
 def test_the_command() -> None:
     once = journal_command(["backend"], 1.6, "it's", follow=False)
     assert once.startswith("sudo -n journalctl --output=json ")
