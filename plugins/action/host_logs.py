@@ -41,7 +41,9 @@ options:
     type: str
     default: ""
   follow:
-    description: Whether to go on printing what is written, until the run is stopped.
+    description:
+      - Whether to go on printing what is written, until the run is stopped. A connection that breaks is made anew, and
+        what was written meanwhile is printed then.
     type: bool
     default: false
   connect_seconds:
@@ -80,7 +82,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         hosts = targets(arguments["hosts"], task_vars or {}, arguments["connect_seconds"])
         since = moment(str(arguments["since"])).timestamp()
         follow = bool(arguments["follow"])
-        command = journal_command(arguments["units"], since, str(arguments["grep"]), follow=follow)
+
+        def command(after: str | None) -> str:
+            return journal_command(arguments["units"], since, str(arguments["grep"]), follow=follow, after=after)
+
         names = [host.name for host in hosts]
         left_out = [
             f"{name}: not read: the inventory does not have it, or --limit leaves it out"

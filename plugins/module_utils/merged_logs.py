@@ -24,12 +24,20 @@ from plugins.module_utils.remote import NO_ANSWER, WORKERS, Answer, Target, as_r
 REORDER_SECONDS = 1.0
 """How long a line is held back while following, for an older one of another host to arrive."""
 
+RECONNECT_SECONDS = (1.0, 5.0, 15.0)
+"""While following: how long it waits before it connects again; after so many times in vain a host is given up."""
+
+_LASTED = 60
+"""Seconds after which a connection that breaks has been a good one: a tunnel of AWS lasts an hour and no longer."""
+
 _BATCH_LINES = 500
 _ERROR_LINES = 20
 #: Of journalctl: nothing was found (--grep).
 _NOTHING_FOUND = 1
 
 Say = Callable[[str], None]
+#: What a host is to run, after the entry with a cursor or, without one, from the beginning.
+Command = Callable[[str | None], str]
 
 
 @dataclass(frozen=True, order=True)
@@ -50,15 +58,21 @@ class Line:
         return f"{at} {self.host} {self.source}: {self.text}"
 
 
-def journal_command(units: Sequence[str], since: float | None, grep: str, *, follow: bool) -> str:
+def journal_command(
+    units: Sequence[str], since: float | None, grep: str, *, follow: bool, after: str | None = None
+) -> str:
     """Return the command that reads a host's journal, for its shell.
 
     :param since: seconds since 1970.
+    :param after: cursor of the entry that was read last; it counts instead of ``since``.
     :param grep: a pattern of journalctl's own (PCRE2); in lower case it matches both cases.
     """
     command = ["journalctl", "--output=json", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER", "--all", "--quiet"]
     command += [f"--unit={unit}" for unit in units]
-    command += [f"--since=@{since:.0f}"] if since is not None else []
+    if after is not None:
+        command += [f"--after-cursor={after}"]
+    elif since is not None:
+        command += [f"--since=@{since:.0f}"]
     command += [f"--grep={grep}"] if grep else []
     if not follow:
         return as_root(command)
@@ -81,6 +95,25 @@ def parse(host: str, text: str) -> Iterator[Line]:
         yield Line(at, host, str(entry.get("SYSLOG_IDENTIFIER") or "?"), part)
 
 
+def _cursor(text: str) -> str | None:
+    """Return where in the journal an entry stands."""
+    try:
+        return str(json.loads(text)["__CURSOR"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _connect(target: Target, command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*target.ssh, command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+
+
 @dataclass
 class _Reader:
     """A process that reads one host's journal."""
@@ -89,22 +122,18 @@ class _Reader:
     process: subprocess.Popen[str]
     errors: list[str] = field(default_factory=list)
     listener: threading.Thread | None = None
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def start(cls, target: Target, command: str) -> _Reader:
         """Start it."""
-        process = subprocess.Popen(
-            [*target.ssh, command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
-        reader = cls(target, process)
-        reader.listener = threading.Thread(target=reader._collect_errors, daemon=True)
-        reader.listener.start()
+        reader = cls(target, _connect(target, command))
+        reader._listen()
         return reader
+
+    def _listen(self) -> None:
+        self.listener = threading.Thread(target=self._collect_errors, daemon=True)
+        self.listener.start()
 
     def _collect_errors(self) -> None:
         assert self.process.stderr
@@ -117,6 +146,28 @@ class _Reader:
         for text in self.process.stdout:
             yield from parse(self.target.name, text)
 
+    def lines_for_good(self, command: Command) -> Iterator[Line]:
+        """Yield what it reads, over as many connections as that takes: nothing is missing, nothing comes twice."""
+        cursor: str | None = None
+        pauses = iter(RECONNECT_SECONDS)
+        while True:
+            began = time.monotonic()
+            assert self.process.stdout
+            for text in self.process.stdout:
+                # Of an entry that was cut off neither the lines nor the cursor can be read: it comes again, whole.
+                yield from parse(self.target.name, text)
+                cursor = _cursor(text) or cursor
+            if self.answer().code != NO_ANSWER:
+                return
+            if time.monotonic() - began >= _LASTED:
+                pauses = iter(RECONNECT_SECONDS)
+            pause = next(pauses, None)
+            if pause is None or self.stopped.wait(pause):
+                return
+            self.errors = []
+            self.process = _connect(self.target, command(cursor))
+            self._listen()
+
     def answer(self) -> Answer:
         """Return how it ended."""
         code = self.process.wait()
@@ -128,24 +179,29 @@ class _Reader:
 
     def stop(self) -> None:
         """End it, here and on the host."""
+        self.stopped.set()
         if self.process.stdin:
             self.process.stdin.close()
         self.process.kill()
         self.process.wait()
 
 
-def read(targets: Sequence[Target], command: str, say: Say, *, follow: bool) -> dict[str, Answer]:
+def read(targets: Sequence[Target], command: Command, say: Say, *, follow: bool) -> dict[str, Answer]:
     """Print the journals of all hosts, merged; return how reading each ended.
 
     :param say: prints text of one or more lines.
-    :param follow: go on until every host has ended the connection.
+    :param follow: go on until no host can be reached any more.
     """
     if not follow and len(targets) > WORKERS:
-        return _read_in_turns(targets, command, say)
+        return _read_in_turns(targets, command(None), say)
     readers: list[_Reader] = []
     try:
-        readers += [_Reader.start(target, command) for target in targets]
-        merged = _as_they_come(readers) if follow else _batches(heapq.merge(*(reader.lines() for reader in readers)))
+        readers += [_Reader.start(target, command(None)) for target in targets]
+        merged = (
+            _as_they_come(readers, command)
+            if follow
+            else _batches(heapq.merge(*(reader.lines() for reader in readers)))
+        )
         for lines in merged:
             say("\n".join(map(str, lines)))
         return {reader.target.name: reader.answer() for reader in readers}
@@ -189,12 +245,12 @@ def _batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield batch
 
 
-def _as_they_come(readers: Sequence[_Reader]) -> Iterator[list[Line]]:
+def _as_they_come(readers: Sequence[_Reader], command: Command) -> Iterator[list[Line]]:
     """Yield what has waited long enough, in the order of time; nothing is yielded while there is nothing."""
     arrived: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
 
     def pump(reader: _Reader) -> None:
-        for line in reader.lines():
+        for line in reader.lines_for_good(command):
             arrived.put(line)
         arrived.put(None)
 

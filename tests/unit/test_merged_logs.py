@@ -29,13 +29,18 @@ def host(tmp_path: Path, name: str, *entries: str, after: str = "") -> Target:
     return Target(name, ("sh", "-c", f"cat {file}; {after or 'true'}; #"))
 
 
+def any_command(after: str | None) -> str:
+    """Return what the hosts here do not look at."""
+    return ""
+
+
 def test_in_the_order_of_time(tmp_path: Path) -> None:
     said: list[str] = []
     hosts = [
         host(tmp_path, "i-1", entry(0, "first"), entry(2, "third\nand more")),
         host(tmp_path, "i-2", entry(1, list(b"sec\xffond")), entry(3, None), "no JSON"),
     ]
-    answers = read(hosts, "", said.append, follow=False)
+    answers = read(hosts, any_command, said.append, follow=False)
     assert "\n".join(said).splitlines() == [
         "2025-11-24T16:00:00.000Z i-1 backend: first",
         "2025-11-24T16:00:01.000Z i-2 backend: sec�ond",
@@ -52,7 +57,7 @@ def test_following_holds_back_what_came_early(tmp_path: Path, monkeypatch: pytes
     began = time.monotonic()
     late = host(tmp_path, "i-1", after=f"sleep 0.2; echo '{entry(1, 'older')}'; sleep 2")
     hosts = [late, host(tmp_path, "i-2", entry(2, "newer"), after="sleep 2")]
-    answers = read(hosts, "", lambda text: said.append((time.monotonic() - began, text)), follow=True)
+    answers = read(hosts, any_command, lambda text: said.append((time.monotonic() - began, text)), follow=True)
     texts = "\n".join(text for _at, text in said).splitlines()
     assert [text.rpartition(" ")[2] for text in texts] == ["older", "newer"]
     # Long before the connections end.
@@ -69,7 +74,7 @@ def test_a_host_that_cannot_be_read_is_named_after_the_others(tmp_path: Path) ->
         # What journalctl ends with when nothing matches.
         host(tmp_path, "i-4", after="exit 1"),
     ]
-    assert failures(read(hosts, "", said.append, follow=False)) == [
+    assert failures(read(hosts, any_command, said.append, follow=False)) == [
         "i-2: cannot be reached: ssh: connect to host i-2: timed out",
         "i-3: cannot be read: Failed to compile pattern",
     ]
@@ -85,7 +90,7 @@ def test_more_hosts_than_may_be_connected_at_once(tmp_path: Path, monkeypatch: p
     hosts = [host(tmp_path, f"i-{at}", entry(5 - at, str(at)), entry(9, f"end {at}"), after=count) for at in range(4)]
     hosts.append(host(tmp_path, "i-4", after="echo 'timed out' >&2; exit 255"))
     said: list[str] = []
-    answers = read(hosts, "", said.append, follow=False)
+    answers = read(hosts, any_command, said.append, follow=False)
     assert [line.rpartition(": ")[2] for line in "\n".join(said).splitlines()] == [
         *("3", "2", "1", "0"),
         *("end 0", "end 1", "end 2", "end 3"),
@@ -94,7 +99,44 @@ def test_more_hosts_than_may_be_connected_at_once(tmp_path: Path, monkeypatch: p
     assert max(map(int, (tmp_path / "most").read_text().split())) == 2
 
 
+def test_following_goes_on_over_a_new_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tunnel of AWS lasts an hour. Nothing is lost and nothing comes twice, also of an entry that was cut in two."""
+    monkeypatch.setattr(merged_logs, "RECONNECT_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr(merged_logs, "REORDER_SECONDS", 0.2)
+    first, second, third = (
+        json.dumps({**json.loads(entry(at, text)), "__CURSOR": f"s=1;i={at}"})
+        for at, text in enumerate(("a", "b\nc", "d"))
+    )
+    (tmp_path / "0").write_text(f"{first}\n{second}\n{third[:40]}")
+    (tmp_path / "1").write_text(f"{third}\n")
+    asked = tmp_path / "asked"
+    # Two connections break, and a third reads nothing.
+    number = "$(($(wc -l < asked) - 1))"
+    script = f'cd {tmp_path}; echo "$0" >> asked; cat {number} 2> /dev/null; echo broken >&2; exit 255'
+    said: list[str] = []
+
+    def command(after: str | None) -> str:
+        return f"after {after}"
+
+    answers = read([Target("i-1", ("sh", "-c", script))], command, said.append, follow=True)
+    assert [line.rpartition(": ")[2] for line in "\n".join(said).splitlines()] == ["a", "b", "c", "d"]
+    assert asked.read_text().splitlines() == ["after None", "after s=1;i=1", "after s=1;i=2"]
+    assert failures(answers) == ["i-1: cannot be reached: broken"]
+
+
+def test_a_connection_that_lasted_was_a_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merged_logs, "RECONNECT_SECONDS", (0.01,))
+    monkeypatch.setattr(merged_logs, "_LASTED", 0.2)
+    asked = tmp_path / "asked"
+    script = f"echo >> {asked}; if [ $(wc -l < {asked}) -lt 4 ]; then sleep 0.3; fi; exit 255"
+    read([Target("i-1", ("sh", "-c", script))], any_command, print, follow=True)
+    assert len(asked.read_text().splitlines()) == 4, "three that lasted, and one in vain"
+
+
 def test_the_command() -> None:
+    again = journal_command(["backend"], 1.6, "", follow=True, after="s=1;i=2")
+    assert "'\"'\"'--after-cursor=s=1;i=2'\"'\"'" in again, again
+    assert "--since" not in again, "journalctl takes one of both"
     once = journal_command(["backend"], 1.6, "it's", follow=False)
     assert once.startswith("sudo -n journalctl --output=json ")
     assert once.endswith("""--unit=backend --since=@2 '--grep=it'"'"'s'""")
