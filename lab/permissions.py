@@ -15,7 +15,8 @@ import re
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from lab import api_errors, keys, policies, settings, signature
 from lab.api_errors import StartResponse
@@ -60,6 +61,15 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     ),
 }
 """By service, what permissions are called where operations are called otherwise."""
+
+
+class Need(NamedTuple):
+    """What a request needs to be allowed."""
+
+    action: str
+    resource: str
+    context: Mapping[str, str] = MappingProxyType({})
+    """Condition keys of this action beside those that every request has, in lower case."""
 
 
 @dataclass
@@ -152,14 +162,14 @@ def _of_tables(request: Request) -> list[str]:
     return [request.arn(f"table/{name}{index}") for name in names] or ["*"]
 
 
-def _of_transaction(request: Request) -> list[tuple[str, str]]:
+def _of_transaction(request: Request) -> list[Need]:
     """Actions and resources of a transaction, which has no action of its own.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
     """
     actions = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Get": "GetItem"}
     return [
-        (f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", request.arn(f"table/{item['TableName']}"))
+        Need(f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", request.arn(f"table/{item['TableName']}"))
         for part in request.parameters.get("TransactItems", [])
         for kind, item in part.items()
     ]
@@ -215,6 +225,57 @@ def _of_all(_request: Request) -> list[str]:
     return ["*"]
 
 
+NAMING_TEMPLATES = ("CreateAutoScalingGroup", "StartInstanceRefresh", "UpdateAutoScalingGroup")
+
+
+def _of_launches(request: Request) -> list[Need]:
+    """What whoever gives a launch template to Auto Scaling must be allowed beside that: to launch from it.
+
+    Each action has condition keys of its own; what tells of the template is none of CreateTags':
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html and
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    """
+    if request.action not in NAMING_TEMPLATES:
+        return []
+    from moto.core.exceptions import ServiceException
+    from moto.ec2.models import ec2_backends
+
+    named = [(key.rpartition("LaunchTemplate."), value) for key, value in request.parameters.items()]
+    given = {key: value for (_before, found, key), value in named if found}
+    backend = ec2_backends[settings.ACCOUNT_ID][request.region]
+    try:
+        if "LaunchTemplateId" in given:
+            template = backend.get_launch_template(given["LaunchTemplateId"])
+        elif "LaunchTemplateName" in given:
+            template = backend.get_launch_template_by_name(given["LaunchTemplateName"])
+        else:
+            return []
+        version = template.get_version(given.get("Version") or "$Default")
+    except (ServiceException, ValueError):
+        # The service itself says that it is missing.
+        return []
+    ec2 = f"arn:aws:ec2:{request.region}:{settings.ACCOUNT_ID}"
+    needed = [
+        Need("ec2:RunInstances", f"{ec2}:instance/*", {"ec2:launchtemplate": f"{ec2}:launch-template/{template.id}"})
+    ]
+    for each in version.data.get("TagSpecifications", []):
+        kind = f"{ec2}:{each['ResourceType']}/*"
+        needed.append(Need("ec2:CreateTags", kind, {"ec2:createaction": "RunInstances"}))
+    if role := _role_of_profile(version.data.get("IamInstanceProfile") or {}):
+        needed.append(Need("iam:PassRole", role, {"iam:passedtoservice": "ec2.amazonaws.com"}))
+    return needed
+
+
+def _role_of_profile(named: Mapping[str, str]) -> str:
+    """The ARN of the role in an instance profile that a launch template names; nothing where there is none."""
+    from moto.iam.models import iam_backends
+
+    for profile in iam_backends[settings.ACCOUNT_ID]["aws"].instance_profiles.values():
+        if profile.roles and (profile.name == named.get("Name") or profile.arn == named.get("Arn")):
+            return str(profile.roles[0].arn)
+    return ""
+
+
 RESOURCES: dict[str, Callable[[Request], list[str]]] = {
     "autoscaling": _of_groups,
     "cloudfront": _of_distributions,
@@ -251,20 +312,29 @@ def refuse(service: str, action: str, environ: dict[str, Any], start_response: S
     name = f"{PREFIXES.get(service, service)}:{RENAMED.get(service, {}).get(action, action)}"
     if name in NEVER_REFUSED:
         return None
-    needed = [(name, resource) for resource in RESOURCES.get(service, _of_all)(request)]
+    needed = [Need(name, resource) for resource in RESOURCES.get(service, _of_all)(request)]
     if name in ("dynamodb:TransactWriteItems", "dynamodb:TransactGetItems"):
         needed = _of_transaction(request)
-    for needs, resource in needed:
-        if not allowed(assumed.role_arn, needs, resource, region) or _is_hidden(assumed.role_arn, needs, request):
+    elif service == "autoscaling":
+        needed += _of_launches(request)
+    for needs, resource, context in needed:
+        if not allowed(assumed.role_arn, needs, resource, region, context) or _is_hidden(
+            assumed.role_arn, needs, request
+        ):
             message = f"User: {assumed.arn} is not authorized to perform: {needs} on resource: {resource}"
             return api_errors.answer(api_errors.DENIED, message, service, environ, start_response)
     return None
 
 
-def allowed(role_arn: str, action: str, resource: str, region: str) -> bool:
-    """Do the policies of a role, and for objects the one of their bucket, allow an action on a resource?"""
+def allowed(
+    role_arn: str, action: str, resource: str, region: str, more: Mapping[str, str] = MappingProxyType({})
+) -> bool:
+    """Do the policies of a role, and for objects the one of their bucket, allow an action on a resource?
+
+    :param more: condition keys of this action beside those that every request has, in lower case.
+    """
     # The lab speaks HTTP where AWS would speak HTTPS.
-    context = {"aws:securetransport": "true", "aws:principalarn": role_arn, "aws:requestedregion": region}
+    context = {"aws:securetransport": "true", "aws:principalarn": role_arn, "aws:requestedregion": region, **more}
     found = {
         effect for policy in _policies_of(role_arn) for effect in policies.effects(policy, action, resource, context)
     }

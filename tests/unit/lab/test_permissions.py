@@ -374,3 +374,53 @@ def test_a_secret_is_read_by_whom_its_key_lets(administrator: Client, role: Clie
     finally:
         secrets.update_secret(SecretId="/cars/backend", KmsKeyId="alias/aws/secretsmanager")
     assert outcome() == "x"
+
+
+def test_who_gives_auto_scaling_a_template_may_launch_from_it(administrator: Client, role: Client) -> None:
+    ec2, iam = administrator("ec2"), administrator("iam")
+    iam.create_role(RoleName="instance", AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.create_instance_profile(InstanceProfileName="instance")
+    iam.add_role_to_instance_profile(InstanceProfileName="instance", RoleName="instance")
+    tags = [{"ResourceType": kind, "Tags": [{"Key": "a", "Value": "b"}]} for kind in ("instance", "volume")]
+    data = {"ImageId": "ami-12345678", "IamInstanceProfile": {"Name": "instance"}, "TagSpecifications": tags}
+    template = ec2.create_launch_template(LaunchTemplateName="boats", LaunchTemplateData=data)["LaunchTemplate"]
+    arn = f"arn:aws:ec2:{REGION}:{ACCOUNT}:launch-template/{template['LaunchTemplateId']}"
+    start = {"Effect": "Allow", "Action": "autoscaling:StartInstanceRefresh", "Resource": "*"}
+    run = {
+        "Effect": "Allow",
+        "Action": "ec2:RunInstances",
+        "Resource": "*",
+        "Condition": {"ArnLike": {"ec2:LaunchTemplate": arn}},
+    }
+    tag = {
+        "Effect": "Allow",
+        "Action": "ec2:CreateTags",
+        "Resource": f"arn:aws:ec2:{REGION}:{ACCOUNT}:*/*",
+        "Condition": {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
+    }
+    give = {
+        "Effect": "Allow",
+        "Action": "iam:PassRole",
+        "Resource": f"arn:aws:iam::{ACCOUNT}:role/instance",
+        "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+    }
+
+    def outcome(*statements: dict[str, Any]) -> str:
+        document = json.dumps({"Version": "2012-10-17", "Statement": [start, *statements]})
+        iam.put_role_policy(RoleName="host", PolicyName="refresh", PolicyDocument=document)
+        specification = {"LaunchTemplateId": template["LaunchTemplateId"], "Version": "1"}
+        with pytest.raises(ClientError) as refused:
+            role("autoscaling").start_instance_refresh(
+                AutoScalingGroupName="boats", DesiredConfiguration={"LaunchTemplate": specification}
+            )
+        return str(refused.value)
+
+    try:
+        assert "ec2:RunInstances" in outcome()
+        # What tells of the template is no key of CreateTags.
+        assert "ec2:CreateTags" in outcome({**run, "Action": ["ec2:RunInstances", "ec2:CreateTags"]}, give)
+        assert "iam:PassRole" in outcome(run, tag)
+        # There is no group: whoever may is told so.
+        assert "AccessDenied" not in outcome(run, tag, give)
+    finally:
+        iam.delete_role_policy(RoleName="host", PolicyName="refresh")
