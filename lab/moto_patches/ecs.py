@@ -56,6 +56,14 @@ MOST_EVENTS = 100
 STOPPED_SECONDS = 3600
 """How long a stopped task is shown. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html"""
 
+BREAKER_DEFAULTS = {
+    "resetOnHealthyTask": True,
+    "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
+}
+"""What ECS shows of a circuit breaker that was given without.
+
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentCircuitBreaker.html
+"""
 STRATEGIES = ("ROLLING", "BLUE_GREEN")
 """Of deployments, that the lab knows."""
 LONGEST_BAKE = 1440
@@ -297,9 +305,9 @@ class Service:
         return self.deployments[0]
 
     @property
-    def breaker(self) -> dict[str, bool]:
+    def breaker(self) -> dict[str, Any]:
         """Settings of the deployment circuit breaker."""
-        found: dict[str, bool] = self.configuration["deploymentCircuitBreaker"]
+        found: dict[str, Any] = self.configuration["deploymentCircuitBreaker"]
         return found
 
     def note(self, message: str) -> None:
@@ -683,7 +691,7 @@ def _configuration(given: dict[str, Any] | None, before: dict[str, Any] | None =
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
     """
     defaults = {
-        "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+        "deploymentCircuitBreaker": {"enable": False, "rollback": False, **BREAKER_DEFAULTS},
         "maximumPercent": 200,
         "minimumHealthyPercent": 100,
         "strategy": "ROLLING",
@@ -691,6 +699,9 @@ def _configuration(given: dict[str, Any] | None, before: dict[str, Any] | None =
     }
     wanted = _given(given or {})
     made = {**(before or defaults), **wanted}
+    breaker = made["deploymentCircuitBreaker"] = {**BREAKER_DEFAULTS, **made["deploymentCircuitBreaker"]}
+    if any(breaker[key] != value for key, value in BREAKER_DEFAULTS.items()):
+        raise InvalidParameterException("The lab's circuit breaker has ECS's default threshold alone.")
     if made["strategy"] not in STRATEGIES:
         raise InvalidParameterException(f"The lab knows the strategies {' and '.join(STRATEGIES)}.")
     if made.get("lifecycleHooks"):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible.module_utils.named_resource import part_of
 from ansible.module_utils.ownership import foreign, owned_by
 from ansible.module_utils.planning import KNOWN_AFTER_APPLY
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
@@ -295,9 +296,8 @@ def shown(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]
         "loadBalancers": balancers_of(found),
         "serviceRegistries": [{"registryArn": each["registryArn"]} for each in found.get("serviceRegistries", [])],
         "healthCheckGracePeriodSeconds": found.get("healthCheckGracePeriodSeconds", 0),
-        "deploymentConfiguration": {
-            key: found["deploymentConfiguration"].get(key) for key in wanted["deploymentConfiguration"]
-        },
+        # What ECS adds of its own is nobody's business, within the circuit breaker too.
+        "deploymentConfiguration": part_of(found["deploymentConfiguration"], wanted["deploymentConfiguration"]),
         "tags": tags_of(found),
     }
 

@@ -214,7 +214,12 @@ def test_what_does_not_change_the_tasks_is_no_deployment(world: World) -> None:
     world.rounds()
     shown = world.service
     assert [each["id"] for each in shown["deployments"]] == [before] and shown["runningCount"] == 3
-    assert shown["deploymentConfiguration"]["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+    assert shown["deploymentConfiguration"]["deploymentCircuitBreaker"] == {
+        "enable": True,
+        "rollback": True,
+        "resetOnHealthyTask": True,
+        "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
+    }
     assert shown["deploymentConfiguration"]["maximumPercent"] == 200
     world.update(desiredCount=1)
     world.rounds()

@@ -66,6 +66,10 @@ def found(name: str) -> dict[str, Any]:
     return dict(ecs().describe_services(cluster=CLUSTER, services=[name], include=["TAGS"])["services"][0])
 
 
+def breaker(name: str) -> dict[str, Any]:
+    return dict(found(name)["deploymentConfiguration"]["deploymentCircuitBreaker"])
+
+
 def test_sets_them_once(services: Run) -> None:
     wanted = {"auth": "auth@sha256:1", "cars": "cars@sha256:1"}
     planned = services(wanted, check=True)
@@ -81,7 +85,7 @@ def test_sets_them_once(services: Run) -> None:
     auth = found("auth")
     assert (auth["runningCount"], auth["deployments"][0]["rolloutState"]) == (2, "COMPLETED"), "it has waited"
     assert auth["taskDefinition"] == made["task_definitions"]["auth"]
-    assert auth["deploymentConfiguration"]["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+    assert breaker("auth") == {"enable": True, "rollback": True, **ecs_patch.BREAKER_DEFAULTS}
     assert {"key": "vahana:app", "value": "cars"} in auth["tags"] and auth["propagateTags"] == "SERVICE"
     for check in (False, True):
         again = services(wanted, check=check)
