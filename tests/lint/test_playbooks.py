@@ -73,3 +73,17 @@ def test_what_is_waited_for_can_be_asked_of_an_answer_that_failed(name: str) -> 
     conditions = task["until"] if isinstance(task["until"], list) else [task["until"]]
     # As ansible-core does: the first that does not hold ends it.
     all(templar.evaluate_conditional(trust_as_template(str(each))) for each in conditions)
+
+
+def test_the_functions_roles_outlive_the_network() -> None:
+    # Lambda takes a function's interfaces out of the network with the function's role, long after the function.
+    kept = (ROOT / "roles/api/tasks/absent.yml").read_text()
+    assert "iam_role" not in kept
+    plays = [
+        [task.get("ansible.builtin.include_role", {}) for task in play.get("tasks", [])]
+        for play in yaml.safe_load((ROOT / "playbooks/destroy.yml").read_text())
+    ]
+    destroying = [roles for roles in plays if any(role.get("name") == "api" for role in roles)]
+    assert len(destroying) == 2
+    for roles in destroying:
+        assert roles.index({"name": "network"}) < roles.index({"name": "api", "tasks_from": "roles_absent"})

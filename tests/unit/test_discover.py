@@ -383,6 +383,25 @@ def test_the_environment_of_another_region_has_names_that_begin_like_ours() -> N
         assert list(stack["queue"]["urls"]) == ["email"]
 
 
+def test_a_functions_role_is_found_when_the_function_is_gone() -> None:
+    # What a destroy that was killed after the network has left: the roles, and the tier last of all.
+    tags = {**PROD.tags, "vahana:tier": "serverless"}
+    boto3.client("iam").create_role(
+        RoleName="vahanhelp-prod-api-api",
+        Path="/vahanhelp/prod/",
+        AssumeRolePolicyDocument="{}",
+        Tags=pairs({**tags, "vahana:layer": "api"}),
+    )
+    boto3.client("ssm").put_parameter(
+        Name="/vahanhelp/prod/tier",
+        Value="serverless",
+        Type="String",
+        Tags=pairs({**tags, "vahana:layer": "environment"}),
+    )
+    stack = discover(PROD)
+    assert (stack["tier"], stack["api"]["role_names"]) == ("serverless", ["vahanhelp-prod-api-api"])
+
+
 def test_a_control_of_another_regions_environment_is_not_ours() -> None:
     config: dict[str, Any] = {
         "Name": "vahanhelp-prod-frontend",
