@@ -1172,7 +1172,8 @@ def _patch_responses() -> None:
         arns = [
             service.arn
             for service in list(self.ecs_backend.services.values())
-            if service.cluster_name == cluster.name and service.status != "INACTIVE"
+            # "…no longer visible … in the ListServices API operation" while it is DRAINING: API_DeleteService.
+            if service.cluster_name == cluster.name and service.status == "ACTIVE"
         ]
         return ActionResult({"serviceArns": sorted(arns)})
 

@@ -8,12 +8,13 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible.module_utils.named_resource import part_of
 from ansible.module_utils.ownership import foreign, owned_by
+from ansible.module_utils.patience import when_let
 from ansible.module_utils.planning import KNOWN_AFTER_APPLY
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
@@ -167,8 +168,13 @@ BREAKER_LIMITS = (3, 200)
 GOING_ON = ("PENDING", "IN_PROGRESS")
 GOING_BACK = ("STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
 NO_ALARMS = {"alarmNames": [], "enable": False, "rollback": False}
-ROLE_SECONDS = 60
-"""How long the role may take: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html"""
+IN_USE = ("ClusterContainsServicesException", "ClusterContainsTasksException", "UpdateInProgressException")
+"""https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCluster.html"""
+ROLE_SECONDS, ROLE_NOT_YET, ROLE_TEXT = 60, ("InvalidParameterException",), "service linked role"
+"""How long ECS's own role may take, and how ECS says that it is not there yet.
+
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html
+"""
 
 
 def pieces(found: list[str]) -> Iterator[list[str]]:
@@ -343,10 +349,15 @@ class Services:
             found |= {each["serviceName"]: each for each in answer["services"] if each["status"] != "INACTIVE"}
         return found
 
-    def find_services(self) -> dict[str, dict[str, Any]]:
-        """Return all services of the cluster by name."""
+    def find_services(self, more: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+        """Return all services of the cluster by name.
+
+        :param more: names to ask for beside: ListServices leaves out what is DRAINING.
+        """
         pages = self.client.get_paginator("list_services").paginate(cluster=self.cluster)
-        return self.describe([arn for page in pages for arn in page["serviceArns"]])
+        arns = [arn for page in pages for arn in page["serviceArns"]]
+        names = {arn.rpartition("/")[2] for arn in arns}
+        return self.describe([*arns, *(name for name in more if name not in names)])
 
     # Changes ----------------------------------------------------------------------------------------------------------
 
@@ -468,18 +479,16 @@ class Services:
 
     def create_service(self, **given: Any) -> None:
         """Make a service; waits for ECS's own role, which an account gets with its first cluster."""
-        deadline = time.monotonic() + ROLE_SECONDS
-        while True:
-            try:
-                answer = self.client.create_service(
-                    cluster=self.cluster, launchType="FARGATE", propagateTags="SERVICE", **given
-                )
-                self.note_begun(answer["service"], None)
-                return
-            except self.client.exceptions.InvalidParameterException as error:
-                if "service linked role" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(POLL)
+        answer = when_let(
+            lambda: self.client.create_service(
+                cluster=self.cluster, launchType="FARGATE", propagateTags="SERVICE", **given
+            ),
+            ROLE_NOT_YET,
+            ROLE_SECONDS,
+            POLL,
+            text=ROLE_TEXT,
+        )
+        self.note_begun(answer["service"], None)
 
     def delete_services(self, services: list[dict[str, Any]]) -> None:
         """Delete services and wait until they are gone."""
@@ -499,8 +508,8 @@ class Services:
     def ensure(self) -> tuple[str, dict[str, str]]:
         """Bring cluster and services to the list; return the cluster's ARN and the services' task definitions."""
         arn = self.ensure_cluster()
-        existing = self.find_services() if arn else {}
         listed = {service["name"]: service for service in self.params["services"]}
+        existing = self.find_services(listed) if arn else {}
         draining = [name for name in listed if existing.get(name, {}).get("status") == "DRAINING"]
         if draining:
             raise ValueError(f"services are still being deleted: {', '.join(draining)}; run it again in a minute")
@@ -621,7 +630,13 @@ class Services:
             self.delete_services(list(self.find_services().values()))
             self.before[self.cluster] = {"tags": tags_of(cluster)}
             if self.writing:
-                self.client.delete_cluster(cluster=self.cluster)
+                # A service that is INACTIVE, or no longer listed, may still have tasks that stop.
+                when_let(
+                    lambda: self.client.delete_cluster(cluster=self.cluster),
+                    IN_USE,
+                    self.params["wait_timeout"],
+                    POLL,
+                )
         definitions = self.definitions()
         for arn in definitions:
             self.before[arn.rpartition("/")[2]] = {"taskDefinitionArn": arn}

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.module_utils.ownership import foreign, owned_by
+from ansible.module_utils.patience import when_let
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
     ansible_dict_to_boto3_tag_list,
@@ -29,7 +30,7 @@ options:
     type: str
     required: true
   state:
-    description: C(absent) deletes the namespace of ours with its services, which must have no instances any more.
+    description: C(absent) deletes the namespace of ours with its services, once they have no instances any more.
     type: str
     choices: [present, absent]
     default: present
@@ -46,9 +47,9 @@ options:
     type: int
     default: 10
   wait_timeout:
-    description: Seconds to wait until the namespace is there or gone.
+    description: Seconds to wait until the namespace is there, its services have no instances any more, or it is gone.
     type: int
-    default: 300
+    default: 600
   tags:
     description: Tags. C(vahana:app) and C(vahana:env) decide whose a namespace is.
     type: dict
@@ -84,6 +85,8 @@ service_arns:
 """
 
 POLL = 2.0
+IN_USE = ("ResourceInUse",)
+"""https://docs.aws.amazon.com/cloud-map/latest/api/API_DeleteService.html"""
 FAILURE_THRESHOLD = 1
 """ECS itself says who is healthy: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-discovery.html."""
 
@@ -148,6 +151,10 @@ class Namespaces:
             if found["Status"] == "FAIL" or time.monotonic() > deadline:
                 raise ValueError(f"namespace {self.params['name']}: {found.get('ErrorMessage', 'took too long')}")
             time.sleep(POLL)
+
+    def when_unused(self, call: Callable[[], Any]) -> Any:
+        """Delete something as soon as nothing is in it any more."""
+        return when_let(call, IN_USE, self.params["wait_timeout"], POLL)
 
     def ensure(self) -> tuple[str, dict[str, str]]:
         """Have the namespace with its services; return its id and their ARNs."""
@@ -215,7 +222,8 @@ class Namespaces:
         """Delete a service."""
         full = f"{service['Name']}.{self.params['name']}"
         if self.note(full, {"ttl": ttl_of(service)}, None):
-            self.client.delete_service(Id=service["Id"])
+            # Tasks that stop are among its instances until they have.
+            self.when_unused(lambda: self.client.delete_service(Id=service["Id"]))
 
     def delete(self) -> None:
         """Delete the namespace of ours with its services."""
@@ -225,7 +233,8 @@ class Namespaces:
         for service in find_services(self.client, found["Id"]).values():
             self.delete_service(service)
         if self.note(self.params["name"], {"tags": found["tags"]}, None):
-            self.wait(self.client.delete_namespace(Id=found["Id"])["OperationId"])
+            begun = self.when_unused(lambda: self.client.delete_namespace(Id=found["Id"]))
+            self.wait(begun["OperationId"])
 
 
 def main() -> None:
@@ -237,7 +246,7 @@ def main() -> None:
             "vpc_id": {"type": "str"},
             "services": {"type": "list", "elements": "str", "default": []},
             "ttl": {"type": "int", "default": 10},
-            "wait_timeout": {"type": "int", "default": 300},
+            "wait_timeout": {"type": "int", "default": 600},
             "tags": {"type": "dict", "required": True},
         },
         required_if=[("state", "present", ("vpc_id",))],

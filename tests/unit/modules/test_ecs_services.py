@@ -7,7 +7,8 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.ecs.exceptions import InvalidParameterException
+from moto.ecs.exceptions import ECSException, InvalidParameterException
+from moto.ecs.models import EC2ContainerServiceBackend
 
 from lab import moto_patches
 from lab.moto_patches import ecs as ecs_patch
@@ -205,6 +206,33 @@ def test_absent_leaves_nothing(services: Run) -> None:
     assert ecs().describe_clusters(clusters=[CLUSTER])["clusters"][0]["status"] == "INACTIVE"
     assert not services({}, state="absent")["changed"]
     assert services({"auth": "auth@sha256:3"})["changed"], "and can be made again"
+
+
+def test_a_cluster_goes_when_its_last_task_has_stopped(services: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    services({"auth": "auth"})
+    backend = EC2ContainerServiceBackend
+    delete, refusals = backend.delete_cluster, [*ecs_services.IN_USE]
+
+    def refusing(*arguments: Any) -> Any:
+        if refusals:
+            raise ECSException(refusals.pop(), "The Cluster cannot be deleted yet.")
+        return delete(*arguments)
+
+    monkeypatch.setattr(backend, "delete_cluster", refusing)
+    assert services({}, state="absent")["changed"] and refusals == []
+    assert ecs().describe_clusters(clusters=[CLUSTER])["clusters"][0]["status"] == "INACTIVE"
+    services({})
+    refusals.append("ClusterContainsTasksException")
+    assert "ClusterContainsTasks" in services({}, state="absent", wait_timeout=0)["msg"]
+
+
+def test_one_that_is_still_being_deleted_is_not_made_again(services: Run, stand_ins: StandIns) -> None:
+    services({"auth": "auth"})
+    stand_ins.close()
+    ecs().delete_service(cluster=CLUSTER, service="auth", force=True)
+    # Nobody lists it any more.
+    assert found("auth")["status"] == "DRAINING" and ecs().list_services(cluster=CLUSTER)["serviceArns"] == []
+    assert "services are still being deleted: auth" in services({"auth": "auth"})["msg"]
 
 
 def test_a_foreign_cluster_is_left_alone(services: Run) -> None:

@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from lab.moto_patches import servicediscovery as cloud_map_patch
+from plugins.module_utils import patience
 from plugins.modules import servicediscovery_namespace
 
 TAGS = {"vahana:app": "cars", "vahana:env": "prod"}
@@ -82,10 +83,15 @@ def test_leaves_a_foreign_one_alone(namespace: Run) -> None:
     assert not namespace(state="absent")["changed"] and list(services()) == ["auth"]
 
 
-def test_a_service_with_instances_stays(namespace: Run) -> None:
+def test_a_service_with_instances_goes_when_they_have(namespace: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     namespace("auth")
-    attributes = {"AWS_INSTANCE_IPV4": "10.9.1.4"}
-    cloud_map().register_instance(
-        ServiceId=services()["auth"]["Id"], InstanceId="one", CreatorRequestId="1", Attributes=attributes
-    )
-    assert "ResourceInUse" in namespace(state="absent")["msg"]
+    attributes, service = {"AWS_INSTANCE_IPV4": "10.9.1.4"}, services()["auth"]["Id"]
+    cloud_map().register_instance(ServiceId=service, InstanceId="one", CreatorRequestId="1", Attributes=attributes)
+    assert "ResourceInUse" in namespace(state="absent", wait_timeout=0)["msg"]
+    assert list(services()) == ["auth"]
+
+    def stop(_seconds: float) -> None:
+        cloud_map().deregister_instance(ServiceId=service, InstanceId="one")
+
+    monkeypatch.setattr(patience.time, "sleep", stop)
+    assert namespace(state="absent")["changed"] and services() == {}
