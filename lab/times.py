@@ -44,6 +44,7 @@ TIMES = {
     "cache modify": Duration(180, "typical: a change of settings or replicas, 1 to 10 min"),
     "cache delete": Duration(240, "typical: without a snapshot, 3 to 6 min"),
     "table restore": Duration(600, "typical: a small table with its indexes, 5 to 20 min"),
+    "table update": Duration(35, "typical: UPDATING → ACTIVE after a change of the deletion protection"),
     "task start": Duration(35, "typical: PROVISIONING → RUNNING on Fargate with an image of 100 MB, 20 to 60 s"),
     "task stop": Duration(30, "typical: drained, SIGTERM, its network interface gone, 20 to 60 s"),
     "distribution deploy": Duration(240, "typical: InProgress → Deployed, create or update, 3 to 6 min"),

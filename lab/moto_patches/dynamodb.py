@@ -56,6 +56,10 @@ MOST_CHANGES = 20_000
 """How many writes the history of a table goes back; what is older cannot be restored any more."""
 MAKING_SECONDS = 0.5
 """How long a restored table is being made; with `--realistic` longer."""
+UPDATING_SECONDS = 0.3
+"""How long a table is UPDATING whose deletion protection was changed; with `--realistic` longer."""
+NOT_WHILE_UPDATING = frozenset({"DeleteTable", "UpdateTable"})
+"""What such a table refuses, in every region that it has."""
 NOT_WHILE_MAKING = frozenset(
     {"DeleteTable", "TagResource", "UntagResource", "UpdateContinuousBackups", "UpdateTable", "UpdateTimeToLive"}
 )
@@ -341,6 +345,8 @@ def describe(table: Any, base_key: str = "TableDescription") -> dict[str, Any]:
     found: dict[str, Any] = _describe(table, base_key)
     if is_being_made(table):
         found[base_key]["TableStatus"] = "CREATING"
+    elif is_being_updated(table):
+        found[base_key]["TableStatus"] = "UPDATING"
     group = vars(table).get("global_table")
     if group is not None:
         others = [region for region in group.tables if region != table.region_name]
@@ -357,8 +363,20 @@ def update_table(response: Any) -> ActionResult:
         table = response.dynamodb_backend.get_table(response.body["TableName"])
         for what, replica in updates[0].items():
             {"Create": _create_replica, "Delete": _delete_replica}[what](table, replica["RegionName"])
+    table = response.dynamodb_backend.tables.get(response.body["TableName"])
+    before = table is not None and table.deletion_protection_enabled
     answer: ActionResult = _update_table(response)
+    if table is not None and table.deletion_protection_enabled != before:
+        group: GlobalTable | None = vars(table).get("global_table")
+        for each in group.tables.values() if group else [table]:
+            each.updated_from = time.time()
     return answer
+
+
+def is_being_updated(table: Any) -> bool:
+    """Say whether the table, here or in another region, is still getting or losing its deletion protection."""
+    since = vars(table).get("updated_from")
+    return since is not None and bool(time.time() - since < max(UPDATING_SECONDS, times.length("table update")))
 
 
 def _backend(table: Any, region: str) -> Any:
@@ -543,11 +561,13 @@ def serialized(handler: Any, result: ActionResult) -> Any:
 def call_action(handler: Any) -> Any:
     """Answer a request while no other is answered."""
     with _alone:
-        if handler._get_action() in NOT_WHILE_MAKING:
+        action = handler._get_action()
+        if action in NOT_WHILE_MAKING:
             asked = json.loads(handler.body)
             name = str(asked.get("TableName") or asked["ResourceArn"]).rpartition("/")[2]
             table = handler.dynamodb_backend.tables.get(name)
-            if table is not None and is_being_made(table):
+            updated = table is not None and action in NOT_WHILE_UPDATING and is_being_updated(table)
+            if updated or (table is not None and is_being_made(table)):
                 raise ResourceInUseException
         return _call_action(handler)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.module_utils.named_resource import Found, NamedResource, run
+from ansible.module_utils.patience import when_let
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
@@ -134,6 +135,9 @@ MISSING = "ResourceNotFoundException"
 STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 #: Of a new table, https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateContinuousBackups.html.
 NOT_YET = ["ContinuousBackupsUnavailableException"]
+#: A table is UPDATING for half a minute after its deletion protection was changed, in every region that it has, and
+#: takes no other change: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html.
+IN_USE, IN_USE_SECONDS = ("ResourceInUseException",), 300
 #: The stem of the operations for one replica, and of those for one index.
 CREATE, DELETE = "Create", "Delete"
 
@@ -210,7 +214,15 @@ class RegionalTable:
 
     def protect(self, protected: bool) -> None:
         """Let the table refuse to be deleted, or not."""
-        self.client.update_table(TableName=self.name, DeletionProtectionEnabled=protected, aws_retry=True)
+        self.change(DeletionProtectionEnabled=protected)
+
+    def change(self, **arguments: Any) -> None:
+        """Change the table itself."""
+        self.when_ready(self.client.update_table, **arguments)
+
+    def when_ready(self, call: Callable[..., Any], **arguments: Any) -> None:
+        """Call as soon as the table takes it: what was changed before, here or elsewhere, may still go on."""
+        when_let(lambda: call(TableName=self.name, **arguments, aws_retry=True), IN_USE, IN_USE_SECONDS, POLL_SECONDS)
 
     def keep_tags(self, arn: str, to_set: Mapping[str, str], to_unset: list[str]) -> None:
         """Set some tags and take others away."""
@@ -327,10 +339,9 @@ class GlobalTable(NamedResource):  # type: ignore[misc]
         self._keep_indexes(fields["indexes"], wanted["indexes"])
         if fields["ttl_attribute"] != wanted["ttl_attribute"]:
             attribute, enabled = wanted["ttl_attribute"] or fields["ttl_attribute"], bool(wanted["ttl_attribute"])
-            self.home.client.update_time_to_live(
-                TableName=self.name,
+            self.home.when_ready(
+                self.home.client.update_time_to_live,
                 TimeToLiveSpecification={"Enabled": enabled, "AttributeName": attribute},
-                aws_retry=True,
             )
         self.home.keep(wanted, fields)
         self._keep_replicas(fields["replicas"], wanted["replicas"])
@@ -379,14 +390,14 @@ class GlobalTable(NamedResource):  # type: ignore[misc]
             self._delete_replica(replica["region"])
         if found.fields["deletion_protection"]:
             self.home.protect(False)
-        self.home.client.delete_table(TableName=self.name, aws_retry=True)
+        self.home.when_ready(self.home.client.delete_table)
         self._wait(lambda table: table is None, "gone")
 
     # Waiting ---------------------------------------------------------------------------------------------------------
 
     def _update_table(self, **arguments: Any) -> None:
         """Change the table and wait: it takes the next change only when it has made the one before."""
-        self.home.client.update_table(TableName=self.name, **arguments, aws_retry=True)
+        self.home.change(**arguments)
         self._wait_active()
 
     def _wait_active(self) -> None:

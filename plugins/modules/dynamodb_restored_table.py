@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from ansible.module_utils.ownership import OWNERSHIP_KEYS, foreign, owned_by
+from ansible.module_utils.patience import when_let
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
@@ -85,6 +87,7 @@ status:
 """
 
 POLL_SECONDS = 2.0
+IN_USE = ("ResourceInUseException",)
 ACTIVE, DELETING = "ACTIVE", "DELETING"
 
 
@@ -175,16 +178,26 @@ class Manager:
 
     def delete(self) -> None:
         """Delete it. One that is being made cannot be, so wait until it is there."""
-        deadline = time.monotonic() + self.params["wait_timeout"]
+        deadline, asked = time.monotonic() + self.params["wait_timeout"], False
         while table := self.describe():
-            if table["TableStatus"] == ACTIVE:
+            if table["TableStatus"] == ACTIVE and not asked:
                 if table.get("DeletionProtectionEnabled"):
-                    self.client.update_table(TableName=self.name, DeletionProtectionEnabled=False, aws_retry=True)
-                self.client.delete_table(TableName=self.name, aws_retry=True)
+                    self.when_ready(self.client.update_table, DeletionProtectionEnabled=False)
+                self.when_ready(self.client.delete_table)
+                asked = True
             if time.monotonic() >= deadline:
                 seconds = self.params["wait_timeout"]
                 raise ValueError(f"table {self.name} is still {table['TableStatus']} after {seconds} s: run again")
             time.sleep(POLL_SECONDS)
+
+    def when_ready(self, call: Callable[..., Any], **arguments: Any) -> None:
+        """Call as soon as the table takes it: it is UPDATING for half a minute after its protection was lifted."""
+        when_let(
+            lambda: call(TableName=self.name, **arguments, aws_retry=True),
+            IN_USE,
+            self.params["wait_timeout"],
+            POLL_SECONDS,
+        )
 
 
 def main() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from lab.moto_patches import dynamodb
 from plugins.modules import dynamodb_global_table as table_module
@@ -41,6 +43,13 @@ def once(keep: Run, **arguments: Any) -> dict[str, Any]:
 
 def described(region: str = "us-east-1") -> dict[str, Any]:
     return dict(boto3.client("dynamodb", region_name=region).describe_table(TableName=NAME)["Table"])
+
+
+def lift_protection(region: str) -> None:
+    client = boto3.client("dynamodb", region_name=region)
+    while described(region)["TableStatus"] != "ACTIVE":
+        time.sleep(0.05)
+    client.update_table(TableName=NAME, DeletionProtectionEnabled=False)
 
 
 def recovery(region: str = "us-east-1") -> str:
@@ -91,7 +100,7 @@ def test_has_replicas_that_are_as_well_protected(keep: Run) -> None:
     assert {each["Key"]: each["Value"] for each in tags} == TAGS
     assert abroad.scan(TableName=NAME)["Items"] == client.scan(TableName=NAME)["Items"]
     # Somebody lifts the protection of the replica alone.
-    abroad.update_table(TableName=NAME, DeletionProtectionEnabled=False)
+    lift_protection(ABROAD)
     once(keep, indexes=[OWNER], replica_regions=[ABROAD])
     assert described(ABROAD)["DeletionProtectionEnabled"]
     once(keep, indexes=[OWNER])
@@ -108,3 +117,17 @@ def test_is_deleted_everywhere_and_only_when_it_is_ours(keep: Run) -> None:
     for region in ("us-east-1", ABROAD):
         assert boto3.client("dynamodb", region_name=region).list_tables()["TableNames"] == []
     assert not keep(state="absent")["changed"]
+
+
+def test_a_table_that_is_being_updated_is_waited_for(keep: Run) -> None:
+    keep(replica_regions=[ABROAD])
+    home, abroad = (boto3.client("dynamodb", region_name=region) for region in ("us-east-1", ABROAD))
+    lift_protection(ABROAD)
+    for client in (home, abroad):
+        assert client.describe_table(TableName=NAME)["Table"]["TableStatus"] == "UPDATING"
+        with pytest.raises(ClientError, match="ResourceInUse"):
+            client.update_table(TableName=NAME, DeletionProtectionEnabled=True)
+    # The protection, and an index after it; then both tables go right after theirs were lifted.
+    assert not keep(replica_regions=[ABROAD], indexes=[OWNER], deletion_protection=False).get("failed")
+    assert not keep(replica_regions=[ABROAD], indexes=[CITY]).get("failed")
+    assert keep(state="absent")["changed"] and home.list_tables()["TableNames"] == []
