@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 from lab import policies
+from lab.moto_patches import iam
+from plugins.module_utils.inputs import LONGEST_NAME_PREFIX
 
 ROLE = Path(__file__).resolve().parents[2] / "roles/pipeline"
 ACCOUNT = "123456789012"
@@ -65,3 +68,55 @@ def test_auto_scaling_may_launch_and_tag_for_the_stage_that_deploys(kind: str) -
         )
         == set()
     )
+
+
+def test_the_longest_names_have_room() -> None:
+    app, env = "a" * 11, "e" * (LONGEST_NAME_PREFIX - 12)
+    name, regions = f"{app}-{env}", ["ap-northeast-1", "ap-southeast-2"]
+    given = {
+        "pipeline_name": name,
+        "pipeline_parameter_prefix": f"/{app}/{env}",
+        "pipeline_region": regions[0],
+        "pipeline_further_regions": regions[1:],
+        "pipeline_releases_bucket": f"{name}-releases-{ACCOUNT}",
+        "pipeline_frontend_bucket": f"{name}-frontend-{ACCOUNT}",
+        "pipeline_distribution_arn": f"arn:aws:cloudfront::{ACCOUNT}:distribution/{'E' * 14}",
+    }
+    services = yaml.safe_load((ROLE.parents[1] / "group_vars/tier_microservices.yml").read_text())[
+        "containers_services"
+    ]
+    for stage in ("pipeline", "build", "deploy"):
+        assert iam.size(policy(stage, **given, pipeline_services=list(services))) < iam.MOST_CHARACTERS
+        functions = ["api", "sweep", "email", "listing", "images"]
+        assert iam.size(policy(stage, **given, pipeline_functions=functions)) < iam.MOST_CHARACTERS
+
+
+def test_the_services_of_another_environment_are_not_the_stages_to_change() -> None:
+    deploy = policy("deploy", pipeline_services=["auth", "cars"], pipeline_further_regions=["eu-west-1"])
+    allowed = {
+        "ecs:UpdateService": "ecs:{place}:service/{name}/auth",
+        "ecs:StopServiceDeployment": "ecs:{place}:service-deployment/{name}/auth/1",
+        "ecs:DeleteTaskDefinitions": "ecs:{place}:task-definition/{name}-auth:1",
+        "ecr:PutImage": "ecr:{place}:repository/{name}/auth",
+    }
+    abroad = f"eu-west-1:{ACCOUNT}"
+    for action, resource in allowed.items():
+        for place, name, effects in (
+            (PLACE, "cars-prod", {"Allow"}),
+            (abroad, "cars-prod-eu-west-1", {"Allow"}),
+            # One whose name begins like ours.
+            (PLACE, "cars-prod-next", set()),
+            (PLACE, "cars-prod-eu-west-1", set()),
+            (abroad, "cars-prod", set()),
+        ):
+            arn = f"arn:aws:{resource.format(place=place, name=name)}"
+            assert policies.effects(deploy, action, arn, {}) == effects, (action, arn)
+    to_tasks = {"iam:passedtoservice": "ecs-tasks.amazonaws.com"}
+    for role, effects in (
+        ("cars/prod/cars-prod-service-auth", {"Allow"}),
+        ("cars/prod-eu-west-1/cars-prod-eu-west-1-service-auth", {"Allow"}),
+        ("cars/prod/cars-prod-pipeline-deploy", set()),
+        ("cars/prod-next/cars-prod-next-service-auth", set()),
+    ):
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
+        assert policies.effects(deploy, "iam:PassRole", arn, to_tasks) == effects, arn

@@ -424,3 +424,21 @@ def test_who_gives_auto_scaling_a_template_may_launch_from_it(administrator: Cli
         assert "AccessDenied" not in outcome(run, tag, give)
     finally:
         iam.delete_role_policy(RoleName="host", PolicyName="refresh")
+
+
+def test_inline_policies_have_so_much_room(administrator: Client) -> None:
+    iam = administrator("iam")
+    iam.create_role(RoleName="large", AssumeRolePolicyDocument=json.dumps(TRUST))
+
+    def put(name: str, characters: int) -> None:
+        statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{'a' * characters}"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=8)
+        iam.put_role_policy(RoleName="large", PolicyName=name, PolicyDocument=document)
+
+    put("one", 5000)
+    # White space does not count, and a policy takes the place of the one of its name.
+    put("one", 9000)
+    with pytest.raises(ClientError) as refused:
+        put("two", 2000)
+    assert refused.value.response["Error"]["Code"] == "LimitExceeded"
+    put("two", 500)
