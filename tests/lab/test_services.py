@@ -590,6 +590,12 @@ def use_database(aws: Clients, endpoint: str) -> None:
     assert "INSERT 0 1" in psql(endpoint, "create table notes (text text); insert into notes values ('kept')")
     rds = aws("rds")
     rds.modify_db_instance(DBInstanceIdentifier="services", MasterUserPassword="another-one", ApplyImmediately=True)
+    # Its status is the one of before for a while.
+    until(
+        lambda: (
+            not rds.describe_db_instances(DBInstanceIdentifier="services")["DBInstances"][0]["PendingModifiedValues"]
+        )
+    )
     until(lambda: instance_status(aws, "services") == "available")
     assert psql(endpoint, "select 1", password="another-one") == "1"
     assert "authentication failed" in psql(endpoint, "select 1")
