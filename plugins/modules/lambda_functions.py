@@ -143,7 +143,18 @@ LEFT_OUT = ("test", "tests", "package-lock.json", ".gitignore")
 """What of a folder's top no function needs."""
 PROPAGATION_SECONDS = 90
 """How long Lambda may take to see a role and its policy that were made a moment ago."""
-_NOT_YET = ("cannot be assumed", "does not have permissions", "in progress", "in use")
+_NOT_YET = (
+    "cannot be assumed",
+    "does not have permissions",
+    # The same in other words.
+    "doesn't have permission to perform this operation",
+    # Of the key that encrypts the environment.
+    "invalid for CreateGrant",
+    "in progress",
+    "in use",
+    # Of the network interfaces of functions that are made at the same time.
+    "throttled by EC2",
+)
 _CONFIGURATION = (
     "Description",
     "Role",

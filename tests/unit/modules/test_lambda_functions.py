@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from lab.moto_patches import awslambda as lambda_patch
 from lab.moto_patches import sqs as sqs_patch
@@ -233,3 +235,29 @@ def test_goes_into_a_network_and_out_again(functions: Run, email: dict[str, Any]
     assert not functions({**inside, "subnet_ids": subnets[::-1]})["changed"]
     assert functions(email)["changed"] and network() == []
     assert not functions(email)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("The role defined for the function cannot be assumed by Lambda.", 2),
+        ("The provided execution role does not have permissions to call CreateNetworkInterface on EC2", 2),
+        ("The function's execution role doesn't have permission to perform this operation", 2),
+        ("…your environment variables because the KMS key is invalid for CreateGrant. Please check your KMS key", 2),
+        ("Lambda was throttled by EC2 while trying to set up the function's network", 2),
+        ("Unzipped size must be smaller than 262144000 bytes", 1),
+    ],
+)
+def test_what_is_not_there_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch, text: str, asked: int) -> None:
+    monkeypatch.setattr(lambda_functions.time, "sleep", lambda _seconds: None)
+    refusals = [ClientError({"Error": {"Code": "InvalidParameterValueException", "Message": text}}, "CreateFunction")]
+    calls: list[str] = []
+
+    def create() -> None:
+        calls.append("create")
+        if refusals:
+            raise refusals.pop()
+
+    with contextlib.nullcontext() if asked > 1 else pytest.raises(ClientError, match="Unzipped"):
+        lambda_functions._as_soon_as_possible(create)
+    assert len(calls) == asked
