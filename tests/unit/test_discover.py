@@ -953,7 +953,8 @@ def test_what_goes_between_the_list_and_its_tags_is_gone(
 
 def test_no_target_group_is_asked_for_by_a_name_that_none_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
     client_class: Any = BaseClient
-    call, asked = client_class._make_api_call, []
+    call = client_class._make_api_call
+    asked: list[str] = []
 
     def called(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
         asked.extend(parameters["Names"] if operation == "DescribeTargetGroups" and "Names" in parameters else [])

@@ -13,7 +13,7 @@ from ansible.template import Templar
 
 from lab import policies
 from lab.moto_patches import iam
-from plugins.module_utils.inputs import LONGEST_NAME_PREFIX
+from plugins.module_utils.inputs import BACKEND, LONGEST_NAME
 
 ROLE = Path(__file__).resolve().parents[2] / "roles/pipeline"
 ACCOUNT = "123456789012"
@@ -71,7 +71,7 @@ def test_auto_scaling_may_launch_and_tag_for_the_stage_that_deploys(kind: str) -
 
 
 def test_the_longest_names_have_room() -> None:
-    app, env = "a" * 11, "e" * (LONGEST_NAME_PREFIX - 12)
+    app, env = "a" * 11, "e" * (LONGEST_NAME - len(BACKEND) - 12)
     name, regions = f"{app}-{env}", ["ap-northeast-1", "ap-southeast-2"]
     given = {
         "pipeline_name": name,

@@ -26,7 +26,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION, NAME = "us-east-1", "cars-prod"
-KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "0-no-secret-0"}
+KEYS: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "0-no-secret-0"}
 TAGS = {"vahana:app": "cars", "vahana:env": "prod"}
 
 
