@@ -6,12 +6,14 @@ Gaps closed:
 - DescribeNatGateways knows no filter by tags.
 - An address that a NAT gateway uses can be released. With AWS's own times it cannot for a moment after that is gone.
 - A flow log into a folder of a bucket looks for a bucket of that whole name.
+- A bucket whose policy lacks AWS's own statements for flow logs is not given them, in place of what the policy was.
 - The tagging API calls flow logs "flow-logs" and goes on naming NAT gateways that were deleted.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +25,7 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.elastic_ip_addresses import ElasticAddressBackend
 from moto.ec2.models.flow_logs import FlowLogsBackend
 from moto.ec2.models.nat_gateways import NatGateway, NatGatewayBackend
+from moto.s3.models import s3_backends
 
 from lab import times
 
@@ -92,7 +95,41 @@ def create_flow_logs(backend: Any, *, log_destination: str | None, **kwargs: Any
     made, refused = _create_flow_logs(backend, log_destination=bucket, **kwargs)
     for flow_log in made:
         flow_log.log_destination = log_destination
+    if made and log_destination and kwargs.get("log_destination_type") == "s3":
+        _let_in(backend, log_destination)
     return made, refused
+
+
+def _let_in(backend: Any, destination: str) -> None:
+    """Overwrite the policy of a bucket that does not let flow logs in with AWS's own words.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-permissions.html
+    """
+    name, _slash, folder = destination.rpartition(":::")[2].partition("/")
+    bucket = s3_backends[backend.account_id]["aws"].get_bucket(name)
+    common = {"Effect": "Allow", "Principal": {"Service": "delivery.logs.amazonaws.com"}}
+    account = {"aws:SourceAccount": backend.account_id}
+    source = {"ArnLike": {"aws:SourceArn": f"arn:aws:logs:{backend.region_name}:{backend.account_id}:*"}}
+    path = "/".join(filter(None, [name, folder.strip("/"), "AWSLogs", backend.account_id, "*"]))
+    wanted = [
+        {
+            **common,
+            "Sid": "AWSLogDeliveryWrite",
+            "Action": "s3:PutObject",
+            "Resource": f"arn:aws:s3:::{path}",
+            "Condition": {"StringEquals": {**account, "s3:x-amz-acl": "bucket-owner-full-control"}, **source},
+        },
+        {
+            **common,
+            "Sid": "AWSLogDeliveryAclCheck",
+            "Action": "s3:GetBucketAcl",
+            "Resource": f"arn:aws:s3:::{name}",
+            "Condition": {"StringEquals": account, **source},
+        },
+    ]
+    there = json.loads(bucket.policy)["Statement"] if bucket.policy else []
+    if any(statement not in there for statement in wanted):
+        bucket.policy = json.dumps({"Version": "2012-10-17", "Statement": wanted}).encode()
 
 
 def iter_tagged_resources(backend: Any) -> Iterator[TaggedResource]:

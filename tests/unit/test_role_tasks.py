@@ -231,3 +231,33 @@ def test_an_address_that_ec2_does_not_let_go_at_once_is_released(api: Api, tasks
     )
     assert api.refused == ["ReleaseAddress"]
     assert {each["PublicIp"] for each in ec2.describe_addresses()["Addresses"]} == {kept, other}
+
+
+def test_a_flow_log_leaves_the_policy_of_its_bucket(api: Api, tasks: Callable[..., str]) -> None:
+    """AWS overwrites one that does not let flow logs in as AWS says it; what the role puts there stays."""
+    ec2, s3 = api.client("ec2"), api.client("s3")
+    bucket, account = f"{NAME}-logs-123456789012", {"storage_account_id": "123456789012"}
+    s3.create_bucket(Bucket=bucket)
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+
+    def statements() -> list[str]:
+        return [each["Sid"] for each in json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]]
+
+    def log(traffic: str) -> None:
+        made = ec2.create_flow_logs(
+            ResourceType="VPC",
+            ResourceIds=[vpc],
+            TrafficType=traffic,
+            LogDestinationType="s3",
+            LogDestination=f"arn:aws:s3:::{bucket}/flow-logs",
+        )
+        assert not made["Unsuccessful"]
+
+    written = ["AWSLogDeliveryWrite", "AWSLogDeliveryAclCheck"]
+    log("ALL")
+    assert statements() == written
+    said = tasks("storage", "logs_policy", **account)
+    assert statements() == ["DenyPlainHttp", "LoadBalancer", *written]
+    assert "changed=0" in said
+    log("REJECT")
+    assert statements() == ["DenyPlainHttp", "LoadBalancer", *written]

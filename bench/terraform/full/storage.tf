@@ -22,7 +22,7 @@ resource "aws_s3_bucket_policy" "logs" {
         }
       },
       {
-        Sid       = "FlowLogs"
+        Sid       = "AWSLogDeliveryWrite"
         Effect    = "Allow"
         Principal = { Service = "delivery.logs.amazonaws.com" }
         Action    = "s3:PutObject"
@@ -33,10 +33,10 @@ resource "aws_s3_bucket_policy" "logs" {
         }
       },
       {
-        Sid       = "FlowLogsCheck"
+        Sid       = "AWSLogDeliveryAclCheck"
         Effect    = "Allow"
         Principal = { Service = "delivery.logs.amazonaws.com" }
-        Action    = ["s3:GetBucketAcl", "s3:ListBucket"]
+        Action    = "s3:GetBucketAcl"
         Resource  = "arn:aws:s3:::${local.buckets.logs}"
         Condition = {
           StringEquals = { "aws:SourceAccount" = local.account }
