@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -168,6 +168,8 @@ BREAKER_LIMITS = (3, 200)
 GOING_ON = ("PENDING", "IN_PROGRESS")
 GOING_BACK = ("STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
 NO_ALARMS = {"alarmNames": [], "enable": False, "rollback": False}
+UNSEEN_SECONDS = 60
+"""How long a deployment that has begun may be missing where it is asked for: ECS is eventually consistent."""
 IN_USE = ("ClusterContainsServicesException", "ClusterContainsTasksException", "UpdateInProgressException")
 """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCluster.html"""
 ROLE_SECONDS, ROLE_NOT_YET, ROLE_TEXT = 60, ("InvalidParameterException",), "service linked role"
@@ -313,6 +315,11 @@ def changes(found: Mapping[str, Any], service: Mapping[str, Any]) -> bool:
     return strategy_of(found) != str(service["strategy"]).upper()
 
 
+def once_ecs_has_its_role(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Call; again while ECS has not got its own role yet, which an account gets with its first cluster."""
+    return when_let(call, ROLE_NOT_YET, ROLE_SECONDS, POLL, text=ROLE_TEXT)
+
+
 class Services:
     """Changes a cluster and its services, or only says what would change."""
 
@@ -326,6 +333,10 @@ class Services:
         """Deployment configurations that services get when their deployment is over."""
         self.begun: dict[str, tuple[str, str]] = {}
         """By service, the id of the deployment that this run began and the ARN of the service deployment before it."""
+        self.seen: set[str] = set()
+        """Ids of the rolling deployments that were shown."""
+        self.visible_by = 0.0
+        """When what has begun must be shown."""
         self.stopped: dict[str, str] = {}
         """Why this module has taken blue/green deployments back, by their ARNs."""
 
@@ -379,7 +390,9 @@ class Services:
             self.after[self.cluster] = wanted
             if not self.writing:
                 return ""
-            made = self.client.create_cluster(clusterName=self.cluster, tags=api_tags(tags), settings=insights)
+            made = once_ecs_has_its_role(
+                lambda: self.client.create_cluster(clusterName=self.cluster, tags=api_tags(tags), settings=insights)
+            )
             return str(made["cluster"]["clusterArn"])
         if not owned_by(tags_of(found), tags):
             self.module.fail_json(msg=foreign("ECS cluster", self.cluster, tags))
@@ -478,15 +491,11 @@ class Services:
         return {**wanted, "alarms": alarms} if alarms else wanted
 
     def create_service(self, **given: Any) -> None:
-        """Make a service; waits for ECS's own role, which an account gets with its first cluster."""
-        answer = when_let(
+        """Make a service."""
+        answer = once_ecs_has_its_role(
             lambda: self.client.create_service(
                 cluster=self.cluster, launchType="FARGATE", propagateTags="SERVICE", **given
-            ),
-            ROLE_NOT_YET,
-            ROLE_SECONDS,
-            POLL,
-            text=ROLE_TEXT,
+            )
         )
         self.note_begun(answer["service"], None)
 
@@ -543,25 +552,36 @@ class Services:
     def follow(self, names: list[str]) -> list[str]:
         """Follow the deployments of services to their end; return what is wrong with them."""
         deadline = time.monotonic() + self.params["wait_timeout"]
+        self.visible_by = min(deadline, time.monotonic() + UNSEEN_SECONDS)
         found = {name: each for name, each in self.describe(names).items() if self.is_open(each)}
-        awaited = {name: self.begun.get(name, (each["deployments"][0]["id"], ""))[0] for name, each in found.items()}
+        awaited = {name: each["deployments"][0]["id"] for name, each in found.items() if name not in self.begun}
+        awaited |= {name: self.begun[name][0] for name in names if name in self.begun}
         faults = []
         while awaited:
-            for name, service in self.describe(list(awaited)).items():
-                identifier = awaited[name]
-                fault = (
-                    self.look_blue_green(service, deadline)
-                    if strategy_of(service) == "BLUE_GREEN"
-                    else self.look_rolling(service, identifier, deadline)
-                )
+            services = self.describe(list(awaited))
+            for name, identifier in list(awaited.items()):
+                fault = self.look(services.get(name), identifier, deadline)
                 if fault is None:
                     continue
                 awaited.pop(name)
                 if fault:
-                    faults.append(f"{name}: deployment {identifier} {fault}{self.reasons(name, identifier)}")
+                    reasons = self.reasons(name, identifier) if name in services else ""
+                    faults.append(f"{name}: deployment {identifier} {fault}{reasons}")
             if awaited:
                 time.sleep(POLL)
         return faults
+
+    def look(self, service: Mapping[str, Any] | None, identifier: str, deadline: float) -> str | None:
+        """Return what is wrong with a deployment, nothing where it has completed; None while it goes on."""
+        if service is None:
+            return self.unseen("is of a service that is gone")
+        if strategy_of(service) == "BLUE_GREEN":
+            return self.look_blue_green(service, deadline)
+        return self.look_rolling(service, identifier, deadline)
+
+    def unseen(self, text: str) -> str | None:
+        """Return what is wrong with what is not shown; None while it may not be shown yet."""
+        return text if time.monotonic() >= self.visible_by else None
 
     def is_open(self, service: Mapping[str, Any]) -> bool:
         """Say whether a deployment goes on, or has ended and nobody has looked yet how."""
@@ -577,21 +597,25 @@ class Services:
         found = self.client.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"]
         return dict(found[0]) if found else {}
 
-    @staticmethod
-    def look_rolling(service: Mapping[str, Any], identifier: str, deadline: float) -> str | None:
-        """Return what is wrong with a deployment, nothing where it has completed; None while it goes on."""
+    def look_rolling(self, service: Mapping[str, Any], identifier: str, deadline: float) -> str | None:
+        """Look at a rolling deployment. One that was seen and is not any more has failed."""
         found = {each["id"]: each for each in service["deployments"]}.get(identifier)
-        rollout = found["rolloutState"] if found else "FAILED"
+        if found is None:
+            return "failed" if identifier in self.seen else self.unseen("failed")
+        self.seen.add(identifier)
+        rollout = found.get("rolloutState") or "IN_PROGRESS"
         if rollout == "IN_PROGRESS" and time.monotonic() < deadline:
             return None
         return {"COMPLETED": "", "FAILED": "failed"}.get(rollout, "is still in progress")
 
     def look_blue_green(self, service: Mapping[str, Any], deadline: float) -> str | None:
-        """Do the same for a blue/green deployment, and take back one that fails."""
+        """Look at a blue/green deployment, and take back one that fails."""
         found, late = self.service_deployment(service), time.monotonic() >= deadline
         arn, status = found.get("serviceDeploymentArn", ""), found.get("status", "")
         if arn == self.begun.get(service["serviceName"], ("", None))[1]:
             return "has not begun" if late else None
+        if not status:
+            return self.unseen("has not begun")
         if status == "SUCCESSFUL":
             return ""
         if status not in (*GOING_ON, *GOING_BACK):

@@ -264,3 +264,23 @@ def test_alarms(run_module: Run, services: Run, pair: dict[str, Any], stand_ins:
 
 def test_the_threshold_is_that_of_the_circuit_breaker() -> None:
     assert [ecs_services.threshold(desired) for desired in (0, 1, 6, 7, 1000)] == [3, 3, 3, 4, 200]
+
+
+def test_one_that_is_not_shown_yet_has_not_failed(
+    services: Run,  # noqa: F811
+    pair: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    services({"auth": "auth@sha256:1"}, blue_green(pair))
+    ask, left = ecs_services.Services.service_deployment, [3]
+
+    def shown(self: Any, service: Any) -> dict[str, Any]:
+        left[0] -= 1
+        return {} if left[0] >= 0 else ask(self, service)
+
+    monkeypatch.setattr(ecs_services.Services, "service_deployment", shown)
+    assert not services({"auth": "auth@sha256:2"}, blue_green(pair)).get("failed")
+    assert status() == "SUCCESSFUL" and serving(pair) == pair["alternate_target_group_arn"], "it has waited"
+    monkeypatch.setattr(ecs_services, "UNSEEN_SECONDS", 0)
+    left[0] = 3
+    assert "has not begun" in services({"auth": "auth@sha256:3"}, blue_green(pair))["msg"]

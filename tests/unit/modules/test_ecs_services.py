@@ -242,6 +242,54 @@ def test_a_foreign_cluster_is_left_alone(services: Run) -> None:
     assert not services({}, state="absent")["changed"]
 
 
+@pytest.fixture
+def hide(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let ECS not show what has begun, as often as that."""
+    describe, left = ecs_services.Services.describe, [0]
+
+    def shown(self: Any, names: list[str]) -> dict[str, Any]:
+        answer = describe(self, names)
+        if not self.begun or not left[0]:
+            return answer
+        left[0] -= 1
+        for name, (begun, _former) in self.begun.items():
+            deployments = [each for each in answer.pop(name, {"deployments": []})["deployments"] if each["id"] != begun]
+            if deployments:
+                answer[name] = {**found(name), "deployments": deployments}
+        return answer
+
+    monkeypatch.setattr(ecs_services.Services, "describe", shown)
+    return lambda times: left.__setitem__(0, times)
+
+
+def test_what_is_not_shown_yet_has_not_failed(
+    services: Run, hide: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # At first not even the service is.
+    for number in (1, 2):
+        hide(3)
+        assert not services({"auth": f"auth@sha256:{number}"}).get("failed")
+        assert found("auth")["deployments"][0]["rolloutState"] == "COMPLETED", "it has waited"
+    monkeypatch.setattr(ecs_services, "UNSEEN_SECONDS", 0)
+    hide(3)
+    assert "failed" in services({"auth": "auth@sha256:3"})["msg"]
+    hide(3)
+    assert "is of a service that is gone" in services({"cars": "cars"}, purge=False)["msg"]
+
+
+def test_the_first_cluster_of_an_account_waits_for_ecs_role(services: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = EC2ContainerServiceBackend
+    create, refusals = backend.create_cluster, ["Unable to assume the service linked role."]
+
+    def refusing(*arguments: Any, **named: Any) -> Any:
+        if refusals:
+            raise InvalidParameterException(refusals.pop())
+        return create(*arguments, **named)
+
+    monkeypatch.setattr(backend, "create_cluster", refusing)
+    assert services({})["changed"] and refusals == []
+
+
 def test_the_first_service_of_an_account_waits_for_ecs_role(services: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     create, refusals = ecs_patch.create_service, ["Unable to assume the service linked role."]
 
