@@ -317,7 +317,8 @@ def changes(found: Mapping[str, Any], service: Mapping[str, Any]) -> bool:
 
 def once_ecs_has_its_role(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Call; again while ECS has not got its own role yet, which an account gets with its first cluster."""
-    return when_let(call, ROLE_NOT_YET, ROLE_SECONDS, POLL, text=ROLE_TEXT)
+    answer: dict[str, Any] = when_let(call, ROLE_NOT_YET, ROLE_SECONDS, POLL, text=ROLE_TEXT)
+    return answer
 
 
 class Services:

@@ -244,7 +244,7 @@ def test_a_foreign_cluster_is_left_alone(services: Run) -> None:
 
 @pytest.fixture
 def hide(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let ECS not show what has begun, as often as that."""
+    """Let ECS not show what has begun, a new service or another deployment, as often as that."""
     describe, left = ecs_services.Services.describe, [0]
 
     def shown(self: Any, names: list[str]) -> dict[str, Any]:
@@ -253,9 +253,10 @@ def hide(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             return answer
         left[0] -= 1
         for name, (begun, _former) in self.begun.items():
-            deployments = [each for each in answer.pop(name, {"deployments": []})["deployments"] if each["id"] != begun]
-            if deployments:
-                answer[name] = {**found(name), "deployments": deployments}
+            service = answer.pop(name)
+            if f"{CLUSTER}/{name}" in self.before:
+                others = [each for each in service["deployments"] if each["id"] != begun]
+                answer[name] = {**service, "deployments": others}
         return answer
 
     monkeypatch.setattr(ecs_services.Services, "describe", shown)
