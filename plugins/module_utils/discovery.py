@@ -37,7 +37,7 @@ from plugins.module_utils.inputs import LONGEST_NAME
 from plugins.module_utils.listener_rules import shares_of
 from plugins.module_utils.maintenance import NOT_ON, PRIORITIES, from_parameter, from_rule
 from plugins.module_utils.ownership import foreign as foreign_message
-from plugins.module_utils.ownership import owned_by
+from plugins.module_utils.ownership import listed_tags, owned_by
 
 #: CloudFront and its certificates live in this region, wherever the environment is.
 GLOBAL_REGION = "us-east-1"
@@ -597,8 +597,7 @@ def _tags_of_cache(aws: Aws, group: Mapping[str, Any]) -> dict[str, str]:
         # A snapshot of it has begun since.
         except cache.exceptions.InvalidReplicationGroupStateFault:
             pass
-    known = aws.clients["tagging"].get_resources(ResourceARNList=[arn])["ResourceTagMappingList"]
-    return {key: value for item in known for key, value in tags_of(item["Tags"]).items()}
+    return listed_tags(aws.clients["tagging"], arn)
 
 
 def _load_balancer(aws: Aws) -> Iterator[Resource]:

@@ -234,8 +234,9 @@ def _suffixes(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield BACKEND, "a target group"
     paths = values.get("load_balancer_paths") or {}
     for service in paths:
-        # The second one is there as soon as containers_strategy is blue_green, which can be chosen later.
-        yield f"-{service}-2", f"the second target group of {service}"
+        yield f"-{service}", f"the target group of {service}"
+        if values.get("containers_strategy") == "blue_green":
+            yield f"-{service}-2", f"the second target group of {service}"
     regions = values.get("regions")
     if isinstance(regions, str) and "load_balancer" in (values.get("region_layers") or ()):
         # The target groups of paths leave the region out of their names.

@@ -165,7 +165,12 @@ class _Reader:
             if pause is None or self.stopped.wait(pause):
                 return
             self.errors = []
-            self.process = _connect(self.target, command(cursor))
+            try:
+                self.process = _connect(self.target, command(cursor))
+            except OSError as error:
+                # The former connection's end says that it has failed, and this why there is no other.
+                self.errors.append(str(error))
+                return
             self._listen()
 
     def answer(self) -> Answer:
@@ -250,9 +255,11 @@ def _as_they_come(readers: Sequence[_Reader], command: Command) -> Iterator[list
     arrived: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
 
     def pump(reader: _Reader) -> None:
-        for line in reader.lines_for_good(command):
-            arrived.put(line)
-        arrived.put(None)
+        try:
+            for line in reader.lines_for_good(command):
+                arrived.put(line)
+        finally:
+            arrived.put(None)
 
     for reader in readers:
         threading.Thread(target=pump, args=(reader,), daemon=True).start()

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from typing import Any
 
 OWNERSHIP_KEYS = ("vahana:app", "vahana:env")
 """The tags that make a resource ours. The others (tier, layer, Name) may change in its life."""
+
+
+UNLISTED_SECONDS = 20.0
+"""How long what was just made may be missing in the Resource Groups Tagging API, which learns of it later."""
+
+
+def listed_tags(client: Any, arn: str) -> dict[str, str]:
+    """Return the tags of a resource as the Resource Groups Tagging API has them, where its own service is silent.
+
+    Empty when it does not know the resource.
+    """
+    deadline = time.monotonic() + UNLISTED_SECONDS
+    while not (known := client.get_resources(ResourceARNList=[arn])["ResourceTagMappingList"]):
+        if time.monotonic() >= deadline:
+            return {}
+        time.sleep(1)
+    return {tag["Key"]: tag["Value"] for tag in known[0]["Tags"]}
 
 
 def owned_by(found: Mapping[str, str], ours: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.common.dict_transformations import camel_dict_to_snake_dict
+from ansible.module_utils.ownership import listed_tags
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
@@ -112,9 +113,8 @@ EXAMPLES = r"""
 RETURN = r"""
 replication_group:
   description:
-    - The group as DescribeReplicationGroups gives it, in snake case, with C(tags) as a map (empty while it is not
-      available, when ElastiCache does not say them), and the C(address) and C(port) that are written to (empty until
-      it is there).
+    - The group as DescribeReplicationGroups gives it, in snake case, with C(tags) as a map (empty while it is
+      created), and the C(address) and C(port) that are written to (empty until it is there).
     - Empty when it is absent or would only be created.
   returned: always
   type: dict
@@ -180,13 +180,16 @@ class Manager:
         )
         group["EngineVersion"] = (node or {}).get("EngineVersion", "")
         group["SecurityGroupIds"] = sorted(each["SecurityGroupId"] for each in (node or {}).get("SecurityGroups", []))
-        # No key: nobody knows, which is not the same as that it has none.
         if group["Status"] == AVAILABLE:
             group["Tags"] = self.tags_of(group["ARN"])
+        elif group["Status"] in SERVING:
+            # Then ElastiCache does not say them.
+            tagging = self.module.client("resourcegroupstaggingapi")
+            group["Tags"] = ansible_dict_to_boto3_tag_list(listed_tags(tagging, group["ARN"]))
         return group
 
     def tags_of(self, arn: str) -> list[dict[str, str]]:
-        """Return the tags of a group or a subnet group."""
+        """Return the tags of a group that is available, or of a subnet group."""
         return list(self.client.list_tags_for_resource(ResourceName=arn, aws_retry=True)["TagList"])
 
     def find_subnet_group(self) -> Group | None:
@@ -315,10 +318,24 @@ class Manager:
         if group["Status"] not in SERVING:
             # One that is being created takes no changes, and has not said everything; the next run makes them.
             return False
-        if group["Status"] != AVAILABLE and not self.module.check_mode:
-            # Neither does one that is changed or saved, whose tags nobody knows.
-            group = self.wait_until(available=True) or group
         self.refuse_what_cannot_change(group)
+        differs = bool(self.steps(group)) or not self.same_tags(group["Tags"])
+        if differs and group["Status"] != AVAILABLE and not self.module.check_mode:
+            # It takes no change now, and may be getting this one.
+            group = self.wait_until(available=True) or group
+        steps = self.steps(group)
+        if not self.module.check_mode:
+            for operation, arguments in steps:
+                self.wait_until(available=True)
+                self.write(operation, ReplicationGroupId=self.name, **arguments, ApplyImmediately=True)
+        if self.same_tags(group["Tags"]):
+            return bool(steps)
+        if steps and not self.module.check_mode:
+            self.wait_until(available=True)
+        return self.keep_tags(group["ARN"], group["Tags"]) or bool(steps)
+
+    def steps(self, group: Group) -> list[tuple[str, dict[str, Any]]]:
+        """Return the operations that bring the group to what it should be, in their order."""
         steps: list[tuple[str, dict[str, Any]]] = []
         if arguments := self.modification(group):
             steps.append(("modify_replication_group", arguments))
@@ -333,19 +350,7 @@ class Manager:
             steps.append((direction, {"NewReplicaCount": replicas}))
         if differs and replicas > 0:
             steps.append(("modify_replication_group", failover))
-        if not self.module.check_mode:
-            for operation, arguments in steps:
-                self.wait_until(available=True)
-                self.write(operation, ReplicationGroupId=self.name, **arguments, ApplyImmediately=True)
-        return self.keep_tags_of_group(group, changing=bool(steps)) or bool(steps)
-
-    def keep_tags_of_group(self, group: Group, changing: bool) -> bool:
-        """Bring the group's tags to what they should be, where they are known. ``changing``: a change has begun."""
-        if "Tags" not in group or self.same_tags(group["Tags"]):
-            return False
-        if changing and not self.module.check_mode:
-            self.wait_until(available=True)
-        return self.keep_tags(group["ARN"], group["Tags"])
+        return steps
 
     def ensure_present(self, group: Group | None) -> bool:
         """Create or update both groups. Returns whether there was anything to do."""

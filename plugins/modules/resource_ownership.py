@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.common.dict_transformations import camel_dict_to_snake_dict
-from ansible.module_utils.ownership import OWNERSHIP_KEYS, owned_by
+from ansible.module_utils.ownership import OWNERSHIP_KEYS, listed_tags, owned_by
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_tag_list_to_ansible_dict
 from ansible_collections.amazon.aws.plugins.module_utils.transformation import normalize_boto3_result
@@ -497,12 +497,6 @@ def elasticache_tags(client: Any, item: Mapping[str, Any]) -> dict[str, str]:
     return dict(boto3_tag_list_to_ansible_dict(client.list_tags_for_resource(ResourceName=item["ARN"])["TagList"]))
 
 
-def tagging_tags(client: Any, arn: str) -> dict[str, str]:
-    """Return the tags by which the Resource Groups Tagging API knows a resource; none when it does not know it."""
-    known = client.get_resources(ResourceARNList=[arn])["ResourceTagMappingList"]
-    return {tag["Key"]: tag["Value"] for item in known for tag in item["Tags"]}
-
-
 Finder = Callable[[Any, Query], Iterable[Finding]]
 
 # type: (service, finder, the words for it in a message, the command that adopts it)
@@ -716,7 +710,7 @@ def main() -> None:
         with ThreadPoolExecutor(WORKERS) as pool:
             answers = list(pool.map(lambda query: look_up(clients[TYPES[query.type][0]], query), queries))
         for item in (item for found in answers for item in found if item["tags"] is None):
-            item["tags"] = tagging_tags(module.client("resourcegroupstaggingapi"), item["arn"])
+            item["tags"] = listed_tags(module.client("resourcegroupstaggingapi"), item["arn"])
     except (BotoCoreError, ClientError) as error:
         module.fail_json_aws(error, msg="Looking up existing resources failed")
 

@@ -133,6 +133,21 @@ def test_a_connection_that_lasted_was_a_good_one(tmp_path: Path, monkeypatch: py
     assert len(asked.read_text().splitlines()) == 4, "three that lasted, and one in vain"
 
 
+def test_following_ends_where_no_new_connection_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merged_logs, "RECONNECT_SECONDS", (0.01,))
+    connect, made = merged_logs._connect, [0]
+
+    def connected(target: Target, command: str) -> subprocess.Popen[str]:
+        made[0] += 1
+        if made[0] > 1:
+            raise OSError("Too many open files")
+        return connect(target, command)
+
+    monkeypatch.setattr(merged_logs, "_connect", connected)
+    answers = read([Target("i-1", ("sh", "-c", "exit 255"))], any_command, print, follow=True)
+    assert failures(answers) == ["i-1: cannot be reached: Too many open files"]
+
+
 def test_the_command() -> None:
     again = journal_command(["backend"], 1.6, "", follow=True, after="s=1;i=2")
     assert "'\"'\"'--after-cursor=s=1;i=2'\"'\"'" in again, again

@@ -289,10 +289,16 @@ TWO = {"regions": "us-east-1,ap-southeast-1"}
     [
         (("a" * 19, "prod"), {}, ""),
         (("a" * 20, "prod"), {}, "'-backend' and leaves room for 24"),
-        (("a" * 12, "prod"), SERVICES, ""),
+        (("a" * 14, "prod"), SERVICES, ""),
+        (
+            ("a" * 15, "prod"),
+            SERVICES,
+            "the target group of notification ends in '-notification' and leaves room for 19",
+        ),
+        (("a" * 12, "prod"), {**SERVICES, "containers_strategy": "blue_green"}, ""),
         (
             ("a" * 13, "prod"),
-            SERVICES,
+            {**SERVICES, "containers_strategy": "blue_green"},
             "the second target group of notification ends in '-notification-2' and leaves room for 17",
         ),
         # The default names, with the longest name of a region.

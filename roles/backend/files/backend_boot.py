@@ -45,8 +45,9 @@ BEAT = 20
 """Seconds between two heartbeats of a launch: the least timeout that a hook may have is 30."""
 
 BEATS_FOR = 3600
-"""Seconds from the first try of a boot during which it may prolong its launch: what is not up then is replaced. The
-unit's TimeoutStartSec is as long. (The group's own limit is a hundred timeouts of the hook, 48 hours at most.)
+"""Seconds from the first migration of a boot during which it may prolong its launch: one that still runs then is taken
+for one that hangs. The unit's TimeoutStartSec is as long. (The group's own limit is a hundred timeouts of the hook, 48
+hours at most.)
 """
 
 
@@ -122,6 +123,19 @@ class Launch:
         self._answered.write_text(instance + "\n")
 
 
+class LaunchedService(Service):
+    """The backend's service, whose migrations the group waits for while they run."""
+
+    def __init__(self, host: Host, launch: Launch) -> None:
+        super().__init__(host)
+        self._launch = launch
+
+    def migrate(self, release: Path, environment: dict[str, str]) -> None:
+        """Run the release's migrations, however long they take: all else has the hook's own timeout."""
+        with self._launch.prolonged():
+            super().migrate(release, environment)
+
+
 def boot_up(host: Host, boot: Boot, aws: Aws, service: Service) -> str:
     """Bring the release that boot.json names, or else the approved one, into service and return its name."""
     pointer = f"{boot.parameter_prefix}/release"
@@ -144,11 +158,11 @@ def main() -> int:
     try:
         if boot.release and launch.is_answered():
             boot = dataclasses.replace(boot, release=None)
-        with launch.prolonged(), only_one("backend-boot", PATIENCE):
-            version = boot_up(host, boot, aws, Service(host))
+        with only_one("backend-boot", PATIENCE):
+            version = boot_up(host, boot, aws, LaunchedService(host, launch))
     except HostError as failure:
         if failure.passing:
-            # The unit tries again; the hook's own timeout abandons the instance when BEATS_FOR is over.
+            # The unit tries again; the hook's own timeout abandons the instance if that goes on for too long.
             raise
         if isinstance(failure, ActivationError):
             for line in indent(failure.log):

@@ -13,7 +13,7 @@ import backend_boot
 import pytest
 from backend_boot import Launch
 from backend_host import Aws, Boot, Host, HostError
-from backend_releases import ActivationError
+from backend_releases import ActivationError, Service
 from botocore.stub import Stubber
 
 from tests.unit.hosts.builders import set_up_environment
@@ -93,6 +93,20 @@ def test_a_launch_is_prolonged_while_the_boot_works(
             time.sleep(0.01)
     assert aws.asked == [("carapp-test", "carapp-test-launch", "i-1")] * 4
     assert "the launch was not prolonged: no answer from AWS" in capsys.readouterr().err
+
+
+def test_a_migration_is_waited_for(boot: Boot, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend_boot, "BEAT", 0.01)
+    aws = Beats(True, True)
+    migrated: list[Path] = []
+
+    def migrate(_self: Service, release: Path, _environment: dict[str, str]) -> None:
+        assert aws.enough.wait(10)
+        migrated.append(release)
+
+    monkeypatch.setattr(Service, "migrate", migrate)
+    backend_boot.LaunchedService(host, _beating(boot, aws, tmp_path)).migrate(tmp_path, {})
+    assert migrated == [tmp_path]
 
 
 def test_what_is_done_prolongs_nothing(boot: Boot, tmp_path: Path) -> None:

@@ -166,7 +166,8 @@ def test_waits_where_a_change_is_not_taken(keep: Run, monkeypatch: pytest.Monkey
             refused()
 
     checked = keep(check=True, tags={"a": "b"})
-    assert not checked["changed"] or "tags" not in checked["diff"]["after"], "nobody knows its tags"
+    assert checked["changed"] and checked["diff"]["after"]["tags"] == {"a": "b"}
+    assert not keep(wait=False)["changed"] and group.status == status, "nothing is waited for where nothing differs"
     clock = Clock(2)
     monkeypatch.setattr(cache_module, "time", clock)
     changed = keep(wait=False, tags={"a": "b"})
