@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.ownership import owned_by
+from ansible.module_utils.patience import when_let
 from ansible.module_utils.planning import KNOWN_AFTER_APPLY
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
@@ -102,6 +103,8 @@ USABLE = ["PENDING_VALIDATION", "ISSUED"]
 
 POLL_SECONDS = 2.0
 DELETE_POLL_SECONDS = 15.0
+STILL_USED = ("ResourceInUseException", "ConflictException")
+"""The other one: ACM is still at work on it, as when what used it has just gone."""
 RECORDS_TIMEOUT_SECONDS = 60.0
 """ACM knows the validation records some seconds after the request (RequestCertificate, API reference)."""
 
@@ -223,27 +226,21 @@ def ensure_present(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:
 def delete(module: AnsibleAWSModule, client: Any, arn: str) -> None:
     """Delete a certificate once nothing uses it any more; fail with what does when that takes too long."""
     timeout = module.params["delete_timeout"]
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            client.delete_certificate(CertificateArn=arn)
-        except client.exceptions.ResourceNotFoundException:
-            return
-        # The other one: ACM is still at work on it, as when what used it has just gone.
-        except (client.exceptions.ResourceInUseException, client.exceptions.ConflictException) as error:
-            if time.monotonic() > deadline:
-                users = client.describe_certificate(CertificateArn=arn)["Certificate"].get("InUseBy", [])
-                module.fail_json(
-                    msg=f"the certificate {arn} could not be deleted in {timeout} s:"
-                    f" {error.response['Error']['Message']}."
-                    + (f" Delete what uses it, or give that another certificate: {', '.join(users)}." if users else "")
-                    + " ACM counts what is gone for some time; then run the same command again",
-                    arn=arn,
-                    in_use_by=users,
-                )
-        else:
-            return
-        time.sleep(DELETE_POLL_SECONDS)
+    try:
+        when_let(lambda: client.delete_certificate(CertificateArn=arn), STILL_USED, timeout, DELETE_POLL_SECONDS)
+    except client.exceptions.ResourceNotFoundException:
+        return
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in STILL_USED:
+            raise
+        users = client.describe_certificate(CertificateArn=arn)["Certificate"].get("InUseBy", [])
+        module.fail_json(
+            msg=f"the certificate {arn} could not be deleted in {timeout} s: {error.response['Error']['Message']}."
+            + (f" Delete what uses it, or give that another certificate: {', '.join(users)}." if users else "")
+            + " ACM counts what is gone for some time; then run the same command again",
+            arn=arn,
+            in_use_by=users,
+        )
 
 
 def ensure_absent(module: AnsibleAWSModule, client: Any) -> dict[str, Any]:

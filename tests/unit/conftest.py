@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +10,8 @@ import botocore.session
 import pytest
 from moto import mock_aws
 from moto.ec2.models import ec2_backends
+
+from tests.unit.servers import moto_apart
 
 # Every module makes a session of its own, and each would parse megabytes of services' models anew.
 _loader = botocore.loaders.create_loader()
@@ -43,19 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def moto_url() -> Iterator[str]:
     """Serve stock moto from a process of its own: other tests of this one change moto as the lab does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and server.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-        server.terminate()
+    with moto_apart("-m", "moto.server") as url:
+        yield url
 
 
 @pytest.fixture

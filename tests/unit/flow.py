@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.unit.servers import ROOT, serving
+
+__all__ = ["ROOT", "Calls", "counting_server", "errors", "run"]
+
 BIN = Path(sys.executable).parent
 
 
@@ -51,16 +53,8 @@ def counting_server() -> Iterator[Calls]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    calls.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as calls.url:
         yield calls
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def run(program: str, *arguments: str, inventory: str = "lab", **environment: str) -> subprocess.CompletedProcess[str]:

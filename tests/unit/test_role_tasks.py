@@ -6,16 +6,13 @@ import http.client
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
@@ -24,7 +21,8 @@ import boto3
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.unit.servers import ROOT, moto_apart, serving
+
 REGION, NAME = "us-east-1", "cars-prod"
 KEYS: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "0-no-secret-0"}
 TAGS = {"vahana:app": "cars", "vahana:env": "prod"}
@@ -84,35 +82,16 @@ def before(url: str) -> Iterator[Api]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    api.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as api.url:
         yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
 def lab_url() -> Iterator[str]:
     """Serve the APIs of the lab, without its hosts, from a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    served = f"from moto.server import main; main(['-p', '{port}'])"
-    program = f"from lab import moto_patches; moto_patches.apply_all(); {served}"
-    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=DEVNULL, stderr=DEVNULL) as server:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and server.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-        server.terminate()
+    program = "from lab import moto_patches; moto_patches.apply_all(); from moto.server import main; main()"
+    with moto_apart("-c", program) as url:
+        yield url
 
 
 @pytest.fixture
