@@ -11,8 +11,9 @@ demo: ## Set up everything and run the basic tier on the lab; ends with a URL th
 	@.venv/bin/lab up
 	@.venv/bin/ansible-playbook -i inventories/lab site.yml -e tier=basic
 
-test: ## Run every test: lint, units, roles on hosts, minimal and basic end to end
+test: ## Run the tests: lint, units, roles on hosts, minimal and basic end to end; stops a lab that runs
 	@scripts/setup test
+	@if .venv/bin/lab status >/dev/null 2>&1; then echo "the tests need the lab to themselves; stopping the one that runs" >&2; .venv/bin/lab down; fi
 	@.venv/bin/pytest -m "not long" -n 3 --no-loadscope-reorder
 
 test-long: ## What takes over an hour: the plan from every state, other versions of Ansible

@@ -17,6 +17,9 @@ BLACKHOLE_METRIC = 9999
 ADDRESSES = (settings.METADATA_ADDRESS, settings.TASK_METADATA_ADDRESS, settings.RESOLVER_ADDRESS)
 """What is put on the loopback interface."""
 
+TOOLS = {"podman": "podman", "runc": "runc", "ip": "iproute2", "iptables": "iptables"}
+"""Commands that the lab runs, with the Debian package each comes from."""
+
 LISTENING = "0A"
 """State of a listening socket in /proc/net/tcp."""
 
@@ -27,8 +30,7 @@ class MachineError(RuntimeError):
 
 def missing_tools() -> list[str]:
     """Debian packages of the commands that the lab runs and this machine lacks."""
-    packages = {"podman": "podman", "runc": "runc", "ip": "iproute2", "iptables": "iptables"}
-    missing = [package for command, package in packages.items() if shutil.which(command) is None]
+    missing = [package for command, package in TOOLS.items() if shutil.which(command) is None]
     netavark = ("/usr/lib/podman/netavark", "/usr/libexec/podman/netavark", "/usr/local/lib/podman/netavark")
     if not any(Path(path).exists() for path in netavark):
         missing.append("netavark")

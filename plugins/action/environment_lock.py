@@ -156,7 +156,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "identity": texts["identity"],
             "verb": holder.verb,
             "reason": holder.reason,
-            "arguments": given(load_extra_vars(self._loader), known_variables(ROOT) - {"reason", "wait"}),
+            "arguments": given(load_extra_vars(self._loader), known_variables(ROOT).keys() - {"reason", "wait"}),
             "from": texts["from"],
             "to": texts["to"],
         }

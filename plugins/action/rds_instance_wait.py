@@ -15,6 +15,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.transformation import n
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.aws_wait import AwsWait, Progress, waits
+from plugins.module_utils.project import run_playbook
 
 # Statuses that do not become "available" without somebody's help (Amazon RDS User Guide, "DB instance status").
 STUCK = (
@@ -71,7 +72,7 @@ def _look(client: Any, name: str, wanted: str) -> Progress:
     obstacle = ""
     unfinished = _unfinished(instance, wanted)
     if wanted != "absent" and not instance:
-        obstacle = "create it: ansible-playbook site.yml"
+        obstacle = f"create it: {run_playbook('site.yml')}"
     elif wanted != "absent" and is_stuck(status):
         obstacle = (
             "it does not become available by itself. See why: "

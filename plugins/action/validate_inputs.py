@@ -15,7 +15,9 @@ from ansible.utils.vars import load_extra_vars
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.hooks import check_hooks
 from plugins.module_utils.inputs import CHECKED, Problem, check_inputs
-from plugins.module_utils.project import ROOT, knowledge, read_variables, verb_of
+from plugins.module_utils.kinds import check_kinds
+from plugins.module_utils.project import ROOT, knowledge, read_variables
+from plugins.module_utils.source_inputs import SOURCE_INPUTS, check_release_sources
 from plugins.module_utils.verb_inputs import VERB_INPUTS, check_verb
 
 DOCUMENTATION = r"""
@@ -54,7 +56,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         variables = task_vars or {}
         extra = load_extra_vars(self._loader)
         values: dict[str, Any] = {}
-        for name in (*CHECKED, *VERB_INPUTS, "hooks_directory"):
+        for name in (*CHECKED, *VERB_INPUTS, *SOURCE_INPUTS, "hooks_directory"):
             if name in variables:
                 try:
                     values[name] = self._templar.template(variables[name])
@@ -66,13 +68,19 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return self._loader.load_from_file(path)
 
         tier = str(values.get("tier", ""))
-        sources = read_variables(ROOT, tier, load)[1]
+        written, sources = read_variables(ROOT, tier, load)
         tiers = variables["tier_names"]
-        known = knowledge(ROOT, sources, tiers, extra, verb_of(context.CLIARGS))
+        hooks = str(values.get("hooks_directory") or "")
+        known = knowledge(ROOT, sources, tiers, extra, context.CLIARGS, hooks)
         if not tier:
             values.pop("tier", None)
-        problems = list(map(str, [*check_inputs(values, known), *check_verb(values, known)]))
-        hooks = str(values.get("hooks_directory") or "")
+        found = [
+            *check_inputs(values, known),
+            *check_verb(values, known),
+            *check_kinds({**written, **extra}, known),
+            *check_release_sources(values, known, ROOT),
+        ]
+        problems = list(map(str, found))
         problems += map(str, check_hooks(hooks, ROOT, known.where("hooks_directory"), load))
         if arguments["need_tier"] and not tier:
             name = f"{values.get('app_name')}-{values.get('deploy_env')}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import os
+import shlex
 import sys
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-from ansible import context
+from ansible import constants, context
 from ansible.errors import AnsibleError
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.template import Templar
@@ -22,7 +23,9 @@ from ansible.utils.vars import load_extra_vars
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.hooks import check_hooks
 from plugins.module_utils.inputs import CHECKED, check_inputs
-from plugins.module_utils.project import ROOT, knowledge, read_variables, verb_of
+from plugins.module_utils.kinds import check_kinds
+from plugins.module_utils.project import COMMAND, ROOT, knowledge, read_variables
+from plugins.module_utils.source_inputs import SOURCE_INPUTS, check_release_sources
 from plugins.module_utils.verb_inputs import VERB_INPUTS, check_verb
 
 if TYPE_CHECKING:
@@ -152,6 +155,24 @@ def rename_words(given: dict[str, Any]) -> None:
             given[name] = given.pop(word)
 
 
+def command_line(arguments: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """Return how a command about the same environment begins: with the same inventory, names and region.
+
+    :param arguments: Ansible's command line (``ansible.context.CLIARGS``).
+    :param given: the variables that were given with ``-e``.
+    """
+    words = ["ansible-playbook"]
+    sources = list(arguments.get("inventory") or ())
+    if sources != list(constants.DEFAULT_HOST_LIST):
+        for source in sources:
+            path = os.path.relpath(source)
+            words += ["-i", source if "," in source or path.startswith("..") else path]
+    for name in ("app_name", "deploy_env", "aws_region"):
+        if name in given:
+            words += ["-e", f"{name}={given[name]}"]
+    return shlex.join(words)
+
+
 class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
     """Guard of an inventory directory."""
 
@@ -185,6 +206,7 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         for name, value in PATIENCE.items():
             os.environ.setdefault(name, value)
         os.environ.update(VAHANA_APP=str(values["app_name"]), VAHANA_ENV=str(values["deploy_env"]))
+        os.environ[COMMAND] = command_line(context.CLIARGS, load_extra_vars(loader))
         if target == "lab":
             if not lab_answers(url):
                 self._refuse(LAB_IS_DOWN)
@@ -208,18 +230,20 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         values, sources = read_variables(ROOT, tier if tier in tiers else "", load)
         templar = Templar(loader=loader, variables={**values, **extra})
         known: dict[str, Any] = {}
-        for name in (*CHECKED, *VERB_INPUTS, "hooks_directory"):
+        for name in (*CHECKED, *VERB_INPUTS, *SOURCE_INPUTS, "hooks_directory"):
             if name in extra or name in values:
                 try:
                     known[name] = templar.template(extra.get(name, values.get(name)))
                 except AnsibleError:
                     # Depends on what only the run will know (the deployed tier): preflight checks it then.
                     continue
-        about = knowledge(ROOT, sources, tiers, extra, verb_of(context.CLIARGS))
         hooks = str(known.get("hooks_directory") or "")
+        about = knowledge(ROOT, sources, tiers, extra, context.CLIARGS, hooks)
         problems = [
             *check_inputs(known, about),
             *check_verb(known, about),
+            *check_kinds({**values, **extra}, about),
+            *check_release_sources(known, about, ROOT),
             *check_hooks(hooks, ROOT, about.where("hooks_directory"), load),
         ]
         if problems:

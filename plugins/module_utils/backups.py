@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from plugins.module_utils.discovery import RETAIN_TAG, THROWAWAY_TAG, Environment, pages, table_names, tags_of
 from plugins.module_utils.ownership import owned_by
+from plugins.module_utils.project import run_playbook
 
 BACKUP_TAG = "vahana:backup"
 FOLDER = "backups/"
@@ -242,7 +243,7 @@ def choose(backups: Sequence[Backup], wanted: str, name_prefix: str) -> Backup:
     usable = [backup for backup in backups if backup.status == "available"]
     if not usable:
         raise LookupError(
-            f"{name_prefix} has no backup that is available; make one: ansible-playbook playbooks/backup.yml"
+            f"{name_prefix} has no backup that is available; make one: {run_playbook('playbooks/backup.yml')}"
         )
     if wanted == LATEST:
         return usable[0]

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from plugins.module_utils.convergence import SETTLED_DATABASE, unsettled
+from plugins.module_utils.project import run_playbook
 
 DISK_PERCENT = 85
 CLOCK_SECONDS = 5
@@ -135,10 +136,10 @@ def _backup(facts: Facts) -> Iterable[Finding]:
     born = datetime.fromisoformat(backup["created"]) if backup["created"] else None
     if newest and now - newest > BACKUP_AGE:
         yield Finding(
-            name, f"the newest backup is of {backup['newest']}", "make one: ansible-playbook playbooks/backup.yml"
+            name, f"the newest backup is of {backup['newest']}", f"make one: {run_playbook('playbooks/backup.yml')}"
         )
     elif not newest and (born is None or now - born > BACKUP_AGE):
-        yield Finding(name, "there is no backup", "make one: ansible-playbook playbooks/backup.yml")
+        yield Finding(name, "there is no backup", f"make one: {run_playbook('playbooks/backup.yml')}")
 
 
 def _hosts(facts: Facts) -> Iterable[Finding]:
@@ -154,19 +155,19 @@ def _hosts(facts: Facts) -> Iterable[Finding]:
 def _application(name: str, host: Mapping[str, Any], approved: str) -> Iterable[Finding]:
     about = f"host {name}"
     if not host["configured"]:
-        yield Finding(about, "it has not the project's configuration", "ansible-playbook playbooks/configure.yml")
+        yield Finding(about, "it has not the project's configuration", run_playbook("playbooks/configure.yml"))
     elif host["health"]["status"] != 200:
         status = host["health"]["status"]
         said = f"answers {status}" if status else f"does not answer ({host['health'].get('error', 'no answer')})"
-        mend = f"ansible-playbook playbooks/logs.yml -e host={name} -e since=1h"
+        mend = run_playbook(f"playbooks/logs.yml -e host={name} -e since=1h")
         yield Finding(about, f"the backend's health check {said}", mend)
     if approved and host["release"] and host["release"] != approved:
         what = f"it has release {host['release']}, and {approved} is the approved one"
-        yield Finding(about, what, f"ansible-playbook playbooks/deploy.yml -e release={approved}")
+        yield Finding(about, what, run_playbook(f"playbooks/deploy.yml -e release={approved}"))
 
 
 def _system(name: str, host: Mapping[str, Any]) -> Iterable[Finding]:
-    run = f"ansible-playbook playbooks/exec.yml -e host={name} -e as_root=true -e command="
+    run = run_playbook(f"playbooks/exec.yml -e host={name} -e as_root=true -e command=")
     for disk in host["disks"]:
         if max(disk["percent"], disk["inodes_percent"]) >= DISK_PERCENT:
             what = f"{disk['path']} is {disk['percent']} % full ({disk['inodes_percent']} % of its inodes)"
@@ -184,7 +185,7 @@ def _system(name: str, host: Mapping[str, Any]) -> Iterable[Finding]:
     if not updates["installed"] or updates["timer"] != "active":
         what = "security updates are not installed by themselves"
         yield Finding(
-            f"updates of {name}", what, "ansible-playbook playbooks/configure.yml, or a new image by site.yml"
+            f"updates of {name}", what, f"{run_playbook('playbooks/configure.yml')}, or a new image by site.yml"
         )
     if updates["reboot"]:
         packages = f" ({', '.join(updates['reboot_for'])})" if updates["reboot_for"] else ""
@@ -288,7 +289,7 @@ def _lock(facts: Facts) -> Iterable[Finding]:
 def _maintenance(facts: Facts) -> Iterable[Finding]:
     found = facts["stack"]["maintenance"]
     if found["on"]:
-        mend = "ansible-playbook playbooks/maintenance.yml -e maintenance=off"
+        mend = run_playbook("playbooks/maintenance.yml -e maintenance=off")
         yield Finding("maintenance", f"it is on since {found['since'] or 'some time'}", mend)
 
 

@@ -44,8 +44,24 @@ HIGHEST_PORT = 65535
 SSH_PORT = 22
 #: PutRetentionPolicy, Amazon CloudWatch Logs API; those that amazon.aws.cloudwatchlogs_log_group takes.
 RETENTION_DAYS = frozenset({1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653})
-#: What other tools call our variables.
-OTHER_NAMES = {"version": "release"}
+#: What other tools, and people, call our variables.
+OTHER_NAMES = {
+    "version": "release",
+    "app": "app_name",
+    "application": "app_name",
+    "env": "deploy_env",
+    "environment": "deploy_env",
+    "region": "aws_region",
+    "cidr": "network_vpc_cidr",
+    "vpc_cidr": "network_vpc_cidr",
+    "min_size": "compute_min_size",
+    "max_size": "compute_max_size",
+    "desired_capacity": "compute_desired_capacity",
+    "instance_type": "compute_instance_type",
+    "instance_class": "database_instance_class",
+}
+#: What Ansible's filter ``bool`` knows; everything else it takes for false.
+SWITCH = frozenset(("true", "yes", "on", "1", "false", "no", "off", "0"))
 #: How alike a misspelt variable must be to a known one before it is called a mistake (0 to 1).
 VARIABLE_LIKENESS = 0.8
 
@@ -77,23 +93,38 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Option:
+    """What a variable may be.
+
+    :param type: as in an argument spec, e.g. ``bool``.
+    :param choices: the only values, if there are such.
+    """
+
+    type: str = "str"
+    choices: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
 class Knowledge:
     """What the project knows about its own variables.
 
     :param tiers: every tier by name, in the order people should see them.
     :param regions: AWS regions by id.
-    :param variables: every variable that the project reads.
+    :param variables: every variable that the project reads, and what it may be.
     :param sources: file that sets a variable, by the variable's name.
     :param given: names given on the command line.
     :param verb: name of the playbook that was called, e.g. ``deploy``.
+    :param own: words in what the user has written and the run reads (hooks, a playbook): names of the user's own
+        variables are among them. None when that is not known, and every name may be one.
     """
 
     tiers: Sequence[str]
     regions: Collection[str]
-    variables: Collection[str] = ()
+    variables: Mapping[str, Option] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     given: Collection[str] = ()
     verb: str = ""
+    own: Collection[str] | None = None
 
     def where(self, name: str) -> str:
         """Say where a person finds the value of ``name``."""
@@ -108,7 +139,7 @@ def check_inputs(values: Mapping[str, Any], known: Knowledge) -> list[Problem]:
     A variable that is missing from ``values`` is not checked: a later stage that needs it says so.
     """
     checks: tuple[Callable[[Mapping[str, Any], Knowledge], Iterable[Problem]], ...] = (
-        _misspelt_variables,
+        _unknown_variables,
         _tier,
         _region,
         _regions,
@@ -136,16 +167,17 @@ def suggestion(wrong: str, right: Collection[str], likeness: float = 0.5) -> str
     return f"did you mean {close[0]}? " if close else ""
 
 
-def _misspelt_variables(_values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
+def _unknown_variables(_values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     for name in known.given:
+        if name in known.variables or name in (known.own or ()) or name.startswith("ansible_"):
+            continue
         if name in OTHER_NAMES:
             yield Problem(name, "-e", "playbooks know it by another name", f"write -e {OTHER_NAMES[name]}=…")
             continue
-        if name in known.variables:
-            continue
         close = difflib.get_close_matches(name, known.variables, n=1, cutoff=VARIABLE_LIKENESS)
-        if close:
-            yield Problem(name, "-e", "nothing reads a variable of this name", f"did you mean {close[0]}?")
+        mend = f"did you mean {close[0]}?" if close else "leave it out: no hook of yours names it either"
+        if close or known.own is not None:
+            yield Problem(name, "-e", "nothing reads a variable of this name", mend)
 
 
 def _tier(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
@@ -251,11 +283,13 @@ def _domain(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if not domain:
         return
     labels = domain.split(".")
+    # What ends in a number is an address.
+    full = len(labels) > 1 and len(domain) <= 253 and not labels[-1].isdigit()
     if "://" in domain or "/" in domain or ":" in domain:
         mend = "write the name alone, e.g. cars.example.com"
     elif domain != domain.lower():
         mend = f"write it in lower case: {domain.lower()}"
-    elif len(labels) < 2 or len(domain) > 253 or not all(_DOMAIN_LABEL.fullmatch(label) for label in labels):
+    elif not full or not all(_DOMAIN_LABEL.fullmatch(label) for label in labels):
         mend = "write a full name of a-z, 0-9 and hyphens, e.g. cars.example.com"
     else:
         return
@@ -289,6 +323,10 @@ def _parse_network(name: str, text: Any, known: Knowledge) -> tuple[IPv4Network 
         problem = Problem(
             name, where, f"{network} is too large", f"AWS takes /{LARGEST_NETWORK} to /{SMALLEST_NETWORK}"
         )
+        return None, [problem]
+    if network.is_loopback or network.is_link_local or network.is_multicast or network.is_unspecified:
+        # "VPC CIDR blocks", Amazon VPC User Guide.
+        problem = Problem(name, where, f"{network} is kept for other things", "choose a private one, e.g. 10.0.0.0/16")
         return None, [problem]
     if network.prefixlen > SMALLEST_NETWORK:
         problem = Problem(

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from plugins.module_utils.inputs import Knowledge
+from plugins.module_utils.inputs import Knowledge, Option
 
 ROOT = Path(__file__).resolve().parents[2]
+
+COMMAND = "VAHANA_COMMAND"
+"""Variable of the environment: how a command about the run's own environment begins (the inventory's guard sets it)."""
+
+
+def run_playbook(playbook: str) -> str:
+    """Return the command that runs a playbook for the environment that this run is about."""
+    return f"{os.environ.get(COMMAND, 'ansible-playbook')} {playbook}"
 
 
 def variable_files(root: Path, tier: str = "") -> Iterator[Path]:
@@ -39,15 +49,30 @@ def read_variables(root: Path, tier: str, load: Callable[[str], Any]) -> tuple[d
 
 # Kept, like region_names, because Ansible's tasks are forks of the process in which the inventory's guard asked first.
 @functools.cache
-def known_variables(root: Path) -> frozenset[str]:
-    """Return the name of every variable that a group_vars file sets or a role takes."""
-    names: set[str] = set()
+def known_variables(root: Path) -> Mapping[str, Option]:
+    """Return every variable that a group_vars file sets or a role takes, and what it may be.
+
+    What group_vars sets is of the kind that it is set to there, unless a role says more.
+    """
+    known: dict[str, Option] = {}
     for path in (root / "group_vars").rglob("*.yml"):
-        names.update(_read(path))
+        known.update({name: Option(_KINDS.get(type(value), "str")) for name, value in _read(path).items()})
     for path in (root / "roles").glob("*/meta/argument_specs.yml"):
         for entry in _read(path).get("argument_specs", {}).values():
-            names.update(entry.get("options", {}))
-    return frozenset(names)
+            for name, spec in entry.get("options", {}).items():
+                known[name] = Option(spec.get("type", "str"), tuple(spec.get("choices", ())))
+    return known
+
+
+_KINDS = {bool: "bool", int: "int", list: "list", dict: "dict"}
+"""Python's types in the words of argument specs."""
+
+
+def words_of(*paths: Path) -> frozenset[str]:
+    """Return everything that could be the name of a variable in these files, and in those of these folders."""
+    files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
+    texts = (file.read_text(encoding="utf-8", errors="ignore") for file in files)
+    return frozenset(word for text in texts for word in re.findall(r"[A-Za-z_]\w*", text))
 
 
 def verb_variables(root: Path) -> frozenset[str]:
@@ -75,17 +100,34 @@ def region_names() -> frozenset[str]:
 
 
 def knowledge(
-    root: Path, sources: dict[str, str], tiers: Collection[str], given: Collection[str], verb: str = ""
+    root: Path,
+    sources: dict[str, str],
+    tiers: Collection[str],
+    given: Collection[str],
+    arguments: Mapping[str, Any] | None = None,
+    hooks: str = "",
 ) -> Knowledge:
-    """Gather what :func:`plugins.module_utils.inputs.check_inputs` has to know."""
-    variables = known_variables(root) if given else frozenset[str]()
+    """Gather what :func:`plugins.module_utils.inputs.check_inputs` has to know.
+
+    :param arguments: Ansible's command line (``ansible.context.CLIARGS``).
+    :param hooks: the user's folder of hooks, relative to ``root``.
+    """
+    # Of `ansible` it is a pattern, of `ansible-inventory` nothing.
+    called = (arguments or {}).get("args")
+    paths = called if isinstance(called, list | tuple) else ()
+    playbooks = [Path(path) for path in paths if str(path).endswith((".yml", ".yaml"))]
+    variables = known_variables(root)
+    # Only a name of the user's own is looked for there.
+    strange = bool(playbooks) and not set(variables).issuperset(given)
+    folder = [root / Path(hooks).expanduser()] if hooks else []
     return Knowledge(
         tiers=list(tiers),
         regions=region_names(),
         variables=variables,
         sources=sources,
         given=sorted(given),
-        verb=verb,
+        verb=verb_of(arguments or {}),
+        own=words_of(*playbooks, *folder) if strange else None,
     )
 
 

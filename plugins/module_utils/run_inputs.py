@@ -31,6 +31,8 @@ NO_INPUTS = frozenset(
         "full",
         "confirm",
         "public_url",
+        # How the run was begun.
+        "run_playbook",
         "out",
         "plan",
         "plan_file",
@@ -72,7 +74,7 @@ def run_inputs(task_vars: Mapping[str, Any] | None, arguments: Mapping[str, Any]
 def _variables(host: Mapping[str, Any]) -> dict[str, Any]:
     """Return the project's variables; one that cannot be resolved yet stands for itself."""
     found: dict[str, Any] = {}
-    for name in sorted((known_variables(ROOT) - NO_INPUTS - verb_variables(ROOT)) & set(host)):
+    for name in sorted((known_variables(ROOT).keys() - NO_INPUTS - verb_variables(ROOT)) & set(host)):
         try:
             found[name] = host[name]
         except AnsibleError as error:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from plugins.module_utils.project import run_playbook
+
 FIRST = 10
 """Most services of one call of DescribeServices; one is enough."""
 POLL_SECONDS = 2.0
@@ -81,7 +83,7 @@ class ServiceTask:
         # One that runs has an image that can be pulled.
         active = sorted((each for each in found if each["status"] == "ACTIVE"), key=lambda each: -each["runningCount"])
         if not active:
-            raise TaskError(f"no service of {self._cluster} is there to run a task beside; ansible-playbook site.yml")
+            raise TaskError(f"no service of {self._cluster} is there to run a task beside; {run_playbook('site.yml')}")
         described = self._ecs.describe_task_definition(taskDefinition=active[0]["taskDefinition"], include=["TAGS"])
         return active[0], {**described["taskDefinition"], "tags": described.get("tags", [])}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from plugins.module_utils.history import moment
-from plugins.module_utils.inputs import RELEASE_NAME, Knowledge, Problem, whole_number
+from plugins.module_utils.inputs import RELEASE_NAME, SWITCH, Knowledge, Problem, whole_number
 from plugins.module_utils.rollout import batches, least_healthy
 
 LONGEST_WAIT_SECONDS = 24 * 3600
@@ -22,7 +22,6 @@ LONGEST_MESSAGE = 450
 """A fixed response has room for 1024 characters (FixedResponseActionConfig, Elastic Load Balancing API), and as JSON
 quotes take two."""
 
-_SWITCH = frozenset(("true", "yes", "on", "1", "false", "no", "off", "0"))
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 
 VERB_INPUTS = (
@@ -73,7 +72,7 @@ def _choices(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if form not in ("table", "json"):
         yield Problem("format", known.where("format"), f"'{form}' is not a format", "table or json")
     for name in ("follow", "as_root", "verify_only"):
-        if str(values.get(name, False)).lower() not in _SWITCH:
+        if str(values.get(name, False)).lower() not in SWITCH:
             yield Problem(name, known.where(name), f"'{values[name]}' is neither yes nor no", "true or false")
 
 
@@ -139,7 +138,7 @@ def _maintenance(values: Mapping[str, Any], known: Knowledge) -> Iterable[Proble
     if known.verb != "maintenance":
         return
     state = str(values.get("maintenance", "")).lower()
-    if state not in _SWITCH:
+    if state not in SWITCH:
         what = f"'{state}' is neither on nor off" if state else "on or off"
         yield Problem("maintenance", known.where("maintenance"), what, "write -e maintenance=on or -e maintenance=off")
     message = str(values.get("message", ""))
@@ -161,7 +160,7 @@ def _hosts(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
 
 def _probe(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     probe = str(values.get("probe", False))
-    if not probe.startswith("/") and probe.lower() not in _SWITCH:
+    if not probe.startswith("/") and probe.lower() not in SWITCH:
         yield Problem(
             "probe", known.where("probe"), f"'{probe}' is no path", "true, false or a path like /api/listings"
         )
@@ -173,7 +172,7 @@ def _build(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     if ref.startswith("-") or re.search(r"[\x00-\x1f\x7f]", ref):
         yield Problem("ref", known.where("ref"), f"{ref!r} is no commit", "give a branch, a tag, a commit or a folder")
     switch = values.get("build_tests", True)
-    if str(switch).lower() not in _SWITCH:
+    if str(switch).lower() not in SWITCH:
         yield Problem("build_tests", known.where("build_tests"), f"'{switch}' is neither", "true or false")
     if known.verb != "build":
         mends = {
@@ -199,7 +198,7 @@ def _rollout(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
         except ValueError as error:
             yield Problem(name, known.where(name), str(error), mend)
     switch = str(values.get("deploy_unhealthy", False)).lower()
-    if switch not in _SWITCH:
+    if switch not in SWITCH:
         yield Problem(
             "deploy_unhealthy", known.where("deploy_unhealthy"), f"'{switch}' is not yes or no", "true or false"
         )

@@ -14,6 +14,8 @@ from typing import Any
 import boto3
 import pytest
 
+from lab import machine, podman
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 ENDPOINT = "http://127.0.0.1:4566"
@@ -86,7 +88,7 @@ def lab() -> Iterator[None]:
         yield
         return
     if run("lab", "status", check=False).code == 0:
-        pytest.exit("a lab is running; the tests need one of their own: make down", returncode=1)
+        pytest.fail("a lab is running; the tests need one of their own: make down", pytrace=False)
     # One that was killed has left its account, which the next would go on with.
     run("lab", "down")
     run("lab", "up")
@@ -94,6 +96,15 @@ def lab() -> Iterator[None]:
         yield
     finally:
         run("lab", "down")
+        assert_nothing_left()
+
+
+def assert_nothing_left() -> None:
+    """See that no host, network, route, address or process of the lab is there any more."""
+    assert podman.containers() == {}
+    assert podman.networks() == {}
+    assert machine.blackholes() == set()
+    assert run("pgrep", "-f", "lab serve", check=False).output == ""
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,14 @@ def test_every_mistake_at_once_and_no_api_call(playbook: str) -> None:
             "network_public_subnet_cidrs (-e): 1 subnet for the load balancer; it needs 2 availability zones",
         ),
         (
+            ["-e", "tier=basic", "-e", "release_backend_source=/no/such"],
+            "release_backend_source (-e): the folder of the backend, /no/such, does not exist",
+        ),
+        (
+            ["-e", "tier=basic", "-e", "database_multi_az=maybe"],
+            "database_multi_az (-e): 'maybe' is neither yes nor no; true or false",
+        ),
+        (
             ["-e", "tier=basic", "-e", "network_vpc_cidr=10.0.0.0/30"],
             "network_vpc_cidr (-e): 10.0.0.0/30 is too small; AWS takes /16 to /28",
         ),

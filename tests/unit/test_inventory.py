@@ -195,3 +195,13 @@ def test_host_keys_are_checked_by_instance_id(api: str, tmp_path: Path) -> None:
     assert f"-o HostKeyAlias={backend}" in said
     assert f"plugins/ssh/instance_host_keys {backend}" in said
     assert "-o StrictHostKeyChecking=yes" in said
+
+
+def test_a_command_begins_like_the_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(aws_endpoint.ROOT)
+    lab = {"inventory": (str(aws_endpoint.ROOT / "inventories/lab"),)}
+    given = {"app_name": "shop", "deploy_env": "test", "release": "1"}
+    begins = "ansible-playbook -i inventories/lab -e app_name=shop -e deploy_env=test"
+    assert aws_endpoint.command_line(lab, given) == begins
+    default = {"inventory": tuple(aws_endpoint.constants.DEFAULT_HOST_LIST)}
+    assert aws_endpoint.command_line(default, {}) == "ansible-playbook"

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from plugins.module_utils import tools
-from plugins.module_utils.inputs import Knowledge, check_inputs
-from plugins.module_utils.project import ROOT, knowledge, known_variables, read_variables
+from plugins.module_utils.inputs import Knowledge, Option, check_inputs
+from plugins.module_utils.kinds import check_kinds
+from plugins.module_utils.project import ROOT, knowledge, known_variables, read_variables, words_of
 
 TIERS = ["minimal", "basic", "full", "serverless", "microservices"]
 KNOWN = Knowledge(
     tiers=TIERS,
     regions={"us-east-1", "us-west-1", "eu-central-1"},
-    variables={"tier", "domain", "compute_min_size", "network_vpc_cidr"},
+    variables=dict.fromkeys(("tier", "domain", "compute_min_size", "network_vpc_cidr"), Option()),
     sources={"network_vpc_cidr": "group_vars/tier_basic.yml"},
     given=["tier"],
 )
@@ -148,6 +150,7 @@ def test_numbers_may_come_as_text_from_the_command_line() -> None:
         ({"network_load_balancer_ports": 80}, "is not a list of ports"),
         ({"monitoring_email": "ops"}, "is not an e-mail address"),
         ({"pipeline_repository": "https://github.com/you/cars"}, "is not a repository"),
+        ({"domain": "192.0.2.7"}, "is not a domain name"),
         ({"pipeline_repository": "cars"}, "write it like owner/name"),
         ({"pipeline_branch": "-main"}, "is not a branch"),
         ({"pipeline_bake_time": "a while"}, "give 0 to 172800 seconds"),
@@ -195,7 +198,48 @@ def test_the_projects_own_tiers_are_right() -> None:
 
 
 def test_known_variables_are_those_of_group_vars_and_roles() -> None:
-    assert {"tier", "app_name", "compute_min_size", "preflight_build", "network_vpc_cidr"} <= known_variables(ROOT)
+    assert {"tier", "app_name", "compute_min_size", "preflight_build", "network_vpc_cidr"} <= set(known_variables(ROOT))
+    assert known_variables(ROOT)["keep_snapshot"].type == "bool"
+
+
+def test_a_name_that_nothing_reads_is_refused(tmp_path: Path) -> None:
+    known = replace(KNOWN, given=["colour", "env", "ansible_user"], own=frozenset({"chat"}))
+    assert lines(known) == [
+        "colour (-e): nothing reads a variable of this name; leave it out: no hook of yours names it either",
+        "env (-e): playbooks know it by another name; write -e deploy_env=…",
+    ]
+    # Who runs a module by itself, or a playbook of their own, may read what they like.
+    assert lines(replace(KNOWN, given=["colour"])) == []
+    (tmp_path / "after_deploy.yml").write_text("- name: Paint\n  ansible.builtin.debug:\n    msg: '{{ colour }}'\n")
+    assert lines(replace(KNOWN, given=["colour"], own=words_of(tmp_path))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("keep_snapshot", "yse", "keep_snapshot (-e): 'yse' is neither yes nor no; true or false"),
+        ("keep_snapshot", "y", "keep_snapshot (-e): 'y' is neither yes nor no; true or false"),
+        ("full", "2", "full (-e): '2' is neither yes nor no; true or false"),
+        ("database_multi_az", "maybe", "database_multi_az (-e): 'maybe' is neither yes nor no; true or false"),
+        ("compute_health_check_grace_period", "soon", "'soon' is not a whole number; e.g. 3"),
+        ("release_hooks_directory", "", None),
+        ("database_multi_az", "{{ true }}", None),
+        ("database_multi_az", "No", None),
+        ("keep_snapshot", False, None),
+        # Has a rule of its own.
+        ("deploy_batches", "1,50%", None),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_refused(name: str, value: Any, expected: str | None) -> None:
+    found = [str(each) for each in check_kinds({name: value}, knowledge(ROOT, {}, TIERS, [name]))]
+    assert len(found) == (expected is not None), found
+    assert not expected or found[0].endswith(expected)
+
+
+def test_the_files_are_of_the_right_kinds() -> None:
+    for tier in TIERS:
+        values, sources = read_variables(ROOT, tier, lambda path: yaml.safe_load(Path(path).read_text()))
+        assert list(check_kinds(values, knowledge(ROOT, sources, TIERS, []))) == []
 
 
 def test_versions_are_read_from_what_programs_print() -> None:
