@@ -10,6 +10,7 @@ demo: ## Set up everything and run the basic tier on the lab; ends with a URL th
 	@scripts/setup demo
 	@.venv/bin/lab up
 	@.venv/bin/ansible-playbook -i inventories/lab site.yml -e tier=basic
+	@.venv/bin/lab status | grep '^front door'
 
 test: ## Run the tests: lint, units, roles on hosts, minimal and basic end to end; stops a lab that runs
 	@scripts/setup test

@@ -14,13 +14,20 @@ from typing import Any
 import pytest
 
 from lab import podman, settings
+from tests.lab.census import census
 from tests.lab.conftest import ENVIRONMENT, ROOT, playbook, run, wait_for
 
 TIER = ("-e", "tier=minimal")
 
 
 @pytest.fixture(scope="module")
-def minimal(lab: None) -> None:
+def before(aws: Callable[[str], Any]) -> dict[str, list[str]]:
+    """What the account holds before the tier is made."""
+    return census(aws)
+
+
+@pytest.fixture(scope="module")
+def minimal(before: dict[str, list[str]]) -> None:
     """A run that is killed when the network is half-made, and the same command again."""
     command = ["ansible-playbook", "-i", "inventories/lab", "site.yml", *TIER]
     process = subprocess.Popen(
@@ -113,11 +120,12 @@ def test_destroy_asks_for_the_environments_name(url: str) -> None:
     assert _get(f"{url}/api/health")["status"] == "ok"
 
 
-def test_destroy_leaves_nothing(url: str, aws: Callable[[str], Any]) -> None:
+def test_destroy_leaves_nothing(url: str, aws: Callable[[str], Any], before: dict[str, list[str]]) -> None:
     playbook("playbooks/destroy.yml", "-e", "confirm=vahanhelp-prod")
     tagged = aws("resourcegroupstaggingapi").get_resources(TagFilters=[{"Key": "vahana:app"}])
     # A final snapshot of tier basic, kept on purpose, may still be there.
     assert [r for r in tagged["ResourceTagMappingList"] if ":snapshot:" not in r["ResourceARN"]] == []
+    assert census(aws) == before
     again = playbook("playbooks/destroy.yml", "-e", "confirm=vahanhelp-prod")
     assert all(recap["changed"] == 0 for recap in again.recaps())
     hosts = run("ansible-inventory", "-i", "inventories/lab", "--graph")
