@@ -112,6 +112,8 @@ def environment() -> dict[str, str]:
         **os.environ,
         "CONTAINERS_CONF": str(directory / "containers.conf"),
         "CONTAINERS_STORAGE_CONF": str(directory / "storage.conf"),
+        # From Debian 13 on it would be nftables, and the lab's own rules are iptables'.
+        "NETAVARK_FW": "iptables",
     }
 
 
