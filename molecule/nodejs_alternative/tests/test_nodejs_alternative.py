@@ -16,5 +16,6 @@ def test_old_version_stays_for_what_runs(host: Host) -> None:
         assert host.check_output(f"readlink /proc/{pid}/exe") == "/opt/node-24.20.0/bin/node"
 
 
-def test_only_the_last_two_versions_stay(host: Host) -> None:
-    assert set(host.check_output("ls /opt").split()) == {"node-24.20.0", "node-24.21.0", "pm2-7.0.3", "pm2-7.0.4"}
+def test_as_many_versions_stay_as_shall(host: Host) -> None:
+    nodes, pm2s = {"node-22.2.0", "node-24.20.0", "node-24.21.0"}, {"pm2-5.4.3", "pm2-7.0.3", "pm2-7.0.4"}
+    assert set(host.check_output("ls /opt").split()) == nodes | pm2s
