@@ -136,6 +136,8 @@ class Releases:
                     f"{manifest['backend']['sha256']}: upload the release again"
                 )
             self._unpack(version, archive, partial)
+            # The mark must not be on the disk before what it vouches for: the power may fail in between.
+            os.sync()
             (partial / MARK).write_text(checksum + "\n")
             if target.exists():
                 shutil.rmtree(target)

@@ -35,6 +35,16 @@ class TestInstall:
         assert releases.is_complete("1.0.0")
         assert not releases.install("1.0.0", boot, aws)
 
+    def test_marks_what_is_on_the_disk(
+        self, releases: Releases, boot: Boot, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upload("1.0.0")
+        partial = releases.path("1.0.0").with_name(".1.0.0.partial")
+        synced = []
+        monkeypatch.setattr(os, "sync", lambda: synced.append(sorted(path.name for path in partial.rglob("*"))))
+        releases.install("1.0.0", boot, aws)
+        assert synced == [["server.js", "src"]]
+
     def test_release_that_is_not_in_the_bucket(self, releases: Releases, boot: Boot, aws: Aws) -> None:
         with pytest.raises(HostError, match=r"release 9 is not in s3://releases/releases/9/: build and upload it"):
             releases.install("9", boot, aws)
