@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from plugins.module_utils.rollout import (
     trouble,
     unhealthy,
 )
+from tests.unit.servers import ROOT
 
 HEALTHY = Target("healthy")
 
@@ -168,3 +170,14 @@ def test_the_table_sums_the_slowest_of_each_batch() -> None:
         lines[-1] == "130.0 s in all, 92.0 s of it unavoidable waiting and 20.0 s of watching: 1.20 times the waiting"
     )
     assert len({len(line) for line in lines[:-1]}) == 1
+
+
+def test_every_command_that_takes_the_lock_of_a_host_waits_for_it() -> None:
+    commands = [
+        line.strip()
+        for file in (ROOT / "roles/rollout").glob("*/*.yml")
+        for line in file.read_text().splitlines()
+        if re.search(r"'?backend-release'?, '?(install|migrate|activate)\b", line)
+    ]
+    assert len(commands) == 4
+    assert [command for command in commands if "+ __rollout_wait" not in command] == []
