@@ -194,7 +194,7 @@ def trouble(result: Mapping[str, Any]) -> dict[str, Any]:
     if result.get("skipped") or result.get("rc") == 0:
         return {}
     answer, error = said(result), str(result.get("stderr") or "")
-    if "invalid choice" in error:
+    if "invalid choice" in error or "unrecognized arguments" in error:
         cause = "its host tools are older than this project: run playbooks/configure.yml, or replace the instance"
     else:
         cause = answer.get("error") or _last_line(error or result.get("msg")).removeprefix("error: ")

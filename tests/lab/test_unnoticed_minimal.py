@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import playbook, run
+from tests.lab.conftest import ROOT, playbook, run
+from tests.lab.fleet.test_faults import BROKEN
 from tests.lab.load import load
+from tests.lab.visitor import version
 
 pytestmark = pytest.mark.long
 
 LEAST_REQUESTS = 20_000
 SECONDS_AFTER = 2.0
+#: Releases that never come into service, and why not.
+UNFIT = {
+    "crash": r"release crash does not run: it ended with code \d+ at its start",
+    "ill": r"release ill is not healthy after \d+ s: nothing answers 200 on /api/health",
+    "never-ready": r"release never-ready is not ready after \d+ s: it did not say process.send\('ready'\)",
+}
 IDS = "import sqlite3; [print(*row) for row in sqlite3.connect('{}').execute('SELECT id FROM listings')]"
 
 
@@ -53,3 +64,24 @@ def test_nobody_notices_the_end_of_maintenance(minimal: None) -> None:
         playbook("playbooks/maintenance.yml", "-e", "maintenance=off")
         time.sleep(SECONDS_AFTER)
     seen.assert_unnoticed(100, allowed='"maintenance"')
+
+
+@pytest.mark.parametrize("fault", UNFIT)
+def test_nobody_notices_a_bad_release(minimal: None, tmp_path: Path, fault: str) -> None:
+    file, old, new = BROKEN[fault]
+    source = tmp_path / "backend"
+    shutil.copytree(ROOT / "examples/backend", source, ignore=shutil.ignore_patterns("node_modules"))
+    text = (source / "src" / file).read_text()
+    assert old in text
+    (source / "src" / file).write_text(text.replace(old, new))
+    release = ("-e", f"release={fault}", "-e", "release_build_named=true", "-e", f"release_backend_source={source}")
+    before = version()
+    with load(f"unnoticed-minimal-{fault}") as seen:
+        done = playbook("playbooks/deploy.yml", *release, check=False)
+        time.sleep(SECONDS_AFTER)
+    assert done.code != 0
+    told = rf"failed at switching: {UNFIT[fault]}; release {re.escape(before)} goes on as it was"
+    assert re.search(told, done.output), done.output
+    assert version() == before
+    seen.assert_unnoticed(100)
+    assert seen.acknowledged() - rows() == set()

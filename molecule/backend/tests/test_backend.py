@@ -125,22 +125,32 @@ def test_second_time_changes_nothing(host: Host) -> None:
 
 
 @pytest.mark.parametrize("bad", ["1.2.0-crash", "1.3.0-ill", "1.4.0-migration"])
-def test_bad_release_goes_back(host: Host, bad: str) -> None:
+def test_bad_release_leaves_the_one_in_use_as_it_was(host: Host, bad: str) -> None:
     assert release(host, "install", bad)[0] == 0
+    workers = host.check_output("pgrep --parent $(systemctl show -P MainPID backend)")
     code, result, messages = release(host, "activate", bad, "--migrate")
     assert code == 1
     assert result["current"] == "1.1.0"
     assert result["previous"] == "1.0.0"
     assert answer(host, "/api/health") == {"status": "ok", "version": "1.1.0"}
+    assert host.check_output("pgrep --parent $(systemctl show -P MainPID backend)") == workers
     last = messages.splitlines()[-1]
     assert last.startswith("error: ")
     expected = {
-        "1.2.0-crash": ("this release cannot start", "went back to 1.1.0, which answers"),
-        "1.3.0-ill": ("release 1.3.0-ill listens", "went back to 1.1.0, which answers"),
+        "1.2.0-crash": ("this release cannot start", "release 1.1.0 goes on as it was"),
+        "1.3.0-ill": ("release 1.3.0-ill listens", "release 1.1.0 goes on as it was"),
         "1.4.0-migration": ("the migration cannot be applied", "was not started"),
     }[bad]
     assert expected[0] in "\n".join(map(str, result["log"]))  # type: ignore[call-overload]
     assert expected[1] in last
+
+
+def test_bad_release_on_a_drained_host_goes_back(host: Host) -> None:
+    code, result, messages = release(host, "activate", "1.2.0-crash", "--drained")
+    assert (code, result["current"], result["previous"]) == (1, "1.1.0", "1.0.0")
+    assert "this release cannot start" in "\n".join(map(str, result["log"]))  # type: ignore[call-overload]
+    assert messages.endswith("went back to 1.1.0, which answers")
+    assert answer(host, "/api/health") == {"status": "ok", "version": "1.1.0"}
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "activate", "Fetch the secrets, switch to an installed release, prove its health; go back if it has none."
     )
     activate.add_argument("--migrate", action="store_true", help="run the release's `npm run migrate` first")
+    activate.add_argument(
+        "--drained", action="store_true", help="no requests come meanwhile: do not try it out beside the release in use"
+    )
     migrate = verb(
         "migrate", "Run the migrations of an installed release, with its secrets and as its user; nothing else."
     )
@@ -74,7 +77,9 @@ def change(options: argparse.Namespace, host: Host, boot: Boot, releases: Releas
     try:
         if options.verb == "migrate":
             return {"changed": activation.migrate(options.version, check=options.check)}
-        changed = activation.activate(options.version, migrate=options.migrate, check=options.check)
+        changed = activation.activate(
+            options.version, migrate=options.migrate, drained=options.drained, check=options.check
+        )
         return {"changed": changed, "seconds": activation.seconds}
     except ActivationError as failure:
         return {"changed": True, "error": str(failure), "log": failure.log}

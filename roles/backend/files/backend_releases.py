@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import grp
 import http.client
@@ -14,6 +15,8 @@ import json
 import os
 import pwd
 import shutil
+import signal
+import socket
 import subprocess
 import tarfile
 import tempfile
@@ -21,7 +24,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from backend_host import (
     RUNTIME_DIRECTORY,
@@ -39,6 +42,7 @@ from backend_host import (
 MARK = ".complete"
 NODE = "/usr/local/bin/node"
 NPM = "/usr/local/bin/npm"
+PATH = "/usr/local/bin:/usr/bin:/bin"
 RESERVE = 64 * 2**20
 """Bytes that stay free on the releases' disk, for logs and the database."""
 LOG_LINES = 50
@@ -367,6 +371,82 @@ class Service:
         )  # fmt: skip
         return worth_reading(done.stdout.splitlines())
 
+    def try_out(self, release: Path, environment: dict[str, str]) -> None:
+        """Start the release beside the one that serves, on a port of its own, and end it once it has proved its health.
+
+        No visitor meets it. pm2 is no proof: its reload takes the old worker away after a while in any case, also when
+        the new one has died, and one that is ready gets its share of the requests, however it answers.
+
+        Raises:
+            ActivationError: it is not healthy within the time a start may take; with its last lines.
+        """
+        with tempfile.TemporaryFile("w+", errors="replace") as output:
+            try:
+                self._run_trial(release, environment, output)
+            except HostError as failure:
+                output.seek(0)
+                raise ActivationError(str(failure), worth_reading(output.read().splitlines())) from failure
+
+    def _run_trial(self, release: Path, environment: dict[str, str], output: IO[str]) -> None:
+        user = pwd.getpwnam(self._host.user)
+        port = _free_port()
+        ours, theirs = socket.socketpair()
+        with (
+            ours,
+            theirs,
+            subprocess.Popen(
+                # Nobody else would end it, should this process be killed.
+                ["setpriv", "--pdeathsig", "KILL", NODE, release / self._host.entry],
+                cwd=release,
+                env={
+                    "PATH": PATH,
+                    "HOME": user.pw_dir,
+                    **environment,
+                    "PORT": str(port),
+                    "APP_VERSION": release.name,
+                    # What process.send writes to, as child_process.fork() has it.
+                    "NODE_CHANNEL_FD": str(theirs.fileno()),
+                },
+                user=user.pw_uid,
+                group=user.pw_gid,
+                extra_groups=[],
+                umask=0o027,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            ) as process,
+        ):
+            try:
+                self._wait_proved(release.name, port, process, ours)
+            finally:
+                # At once: nobody waits for an answer from it.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def _wait_proved(self, version: str, port: int, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+        timeout = self._host.health_timeout
+        deadline = time.monotonic() + timeout
+        channel.setblocking(False)
+        messages = b""
+        while True:
+            with contextlib.suppress(BlockingIOError, ConnectionResetError):
+                messages += channel.recv(65536)
+            ready, seen = b'"ready"' in messages.splitlines(), self.health(port)
+            if ready and seen == version:
+                return
+            if process.poll() is not None:
+                raise HostError(f"release {version} does not run: it ended with code {process.returncode} at its start")
+            if time.monotonic() > deadline:
+                if not ready:
+                    what = f"is not ready after {timeout:.0f} s: it did not say process.send('ready')"
+                else:
+                    answers = f"release {seen} answers instead" if seen else "nothing answers 200"
+                    what = f"is not healthy after {timeout:.0f} s: {answers} on {self._host.health_path}"
+                raise HostError(f"release {version} {what}")
+            time.sleep(0.1)
+
     def migrate(self, release: Path, environment: dict[str, str]) -> None:
         """Run the release's `npm run migrate` as the application's user.
 
@@ -380,7 +460,7 @@ class Service:
                 [NPM, "run", "--if-present", "migrate"],
                 cwd=release,
                 env={
-                    "PATH": "/usr/local/bin:/usr/bin:/bin",
+                    "PATH": PATH,
                     "HOME": home,
                     "npm_config_cache": f"{home}/npm",
                     "npm_config_update_notifier": "false",
@@ -472,15 +552,16 @@ class Activation:
             self.service.migrate(release, compose_environment(self.boot, self.aws))
         return True
 
-    def activate(self, version: str, *, migrate: bool, check: bool = False) -> bool:
+    def activate(self, version: str, *, migrate: bool, drained: bool = False, check: bool = False) -> bool:
         """Make the release the one that answers, or go back to the one that did.
 
-        The order is: secrets, migrations, environment, links, reload (or start), health. Migrations come while the old
-        release still runs: they must suit both.
+        The order is: secrets, migrations, trial, environment, links, reload (or start), health. Migrations come while
+        the old release still runs: they must suit both.
 
         Args:
             version: a complete release.
             migrate: run the release's migrations first.
+            drained: nobody is sent here meanwhile, so the release is not tried out beside the one that serves.
             check: change nothing, only tell.
 
         Returns:
@@ -509,6 +590,11 @@ class Activation:
             return True
         if migrate:
             self.service.migrate(self.releases.path(version), environment)
+        if not drained and self.service.is_active():
+            try:
+                self.service.try_out(self.releases.path(version), environment)
+            except ActivationError as failure:
+                raise ActivationError(f"{failure}; release {before} goes on as it was", failure.log) from failure
         self._switch(version, text)
         for removed in self.releases.prune(self.host.keep_releases):
             say(f"removed release {removed}")
@@ -574,6 +660,13 @@ class Activation:
 def describe(releases: Releases) -> dict[str, Any]:
     """What is on the host, for `backend-release current`."""
     return {"current": releases.current, "previous": releases.previous, "installed": releases.installed()}
+
+
+def _free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as any_port:
+        any_port.bind(("127.0.0.1", 0))
+        return int(any_port.getsockname()[1])
 
 
 def worth_reading(lines: list[str]) -> list[str]:

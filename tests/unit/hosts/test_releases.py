@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import backend_releases
 import pytest
@@ -18,6 +21,18 @@ from backend_host import Aws, Boot, Host, HostError, compose_environment, enviro
 from backend_releases import Activation, ActivationError, Releases, Service
 
 from tests.unit.hosts.builders import archive, set_up_environment, upload
+
+REAL_NODE = Path(sys.executable).parent / "node"
+READY = "process.send('ready');"
+SERVER = """
+require('node:fs').writeFileSync('pid', `${{process.pid}}`);
+{before}
+const server = require('node:http').createServer((request, response) => {{
+  response.writeHead({status});
+  response.end(JSON.stringify({{ version: process.env.APP_VERSION }}));
+}});
+server.listen(process.env.PORT, () => {{ console.log('listens'); {ready} }});
+"""
 
 
 @pytest.fixture
@@ -120,6 +135,8 @@ class FakeService(Service):
     ill: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     failing_migrations: set[str] = field(default_factory=set)
+    unfit: set[str] = field(default_factory=set)
+    tried: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     running: str | None = None
     outdated: bool = False
@@ -137,6 +154,11 @@ class FakeService(Service):
         self.running = Releases(self.host.root).current
         self.outdated = False
         self.told.append(f"start {self.running}")
+
+    def try_out(self, release: Path, environment: dict[str, str]) -> None:
+        self.tried.append(release.name)
+        if release.name in self.unfit:
+            raise ActivationError(f"release {release.name} does not run", ["last words"])
 
     def stop(self) -> None:
         self.running = None
@@ -239,6 +261,29 @@ class TestActivate:
             activation.activate("1.1.0", migrate=False)
         assert service.running == "1.0.0"
 
+    def test_release_that_fails_its_trial_touches_nothing(
+        self, activation: Activation, service: FakeService, aws: Aws
+    ) -> None:
+        activation.activate("1.0.0", migrate=False)
+        before = (activation.runtime / "env").read_text()
+        secret = json.dumps({"APP_SECRET": "for the new one"})
+        aws.client("secretsmanager").put_secret_value(SecretId="/carapp/test/backend", SecretString=secret)
+        service.unfit = {"1.1.0"}
+        with pytest.raises(ActivationError, match=r"1\.1\.0 does not run; release 1\.0\.0 goes on as it was") as caught:
+            activation.activate("1.1.0", migrate=False)
+        assert caught.value.log == ["last words"]
+        assert service.told == ["start 1.0.0"]
+        assert (activation.releases.current, activation.releases.previous) == ("1.0.0", None)
+        assert (activation.runtime / "env").read_text() == before
+
+    def test_trial_is_for_visitors_only(self, activation: Activation, service: FakeService) -> None:
+        # Nothing runs yet, then nobody is sent here.
+        activation.activate("1.0.0", migrate=False)
+        activation.activate("1.1.0", migrate=False, drained=True)
+        assert service.tried == []
+        activation.activate("1.2.0", migrate=False)
+        assert service.tried == ["1.2.0"]
+
     def test_ill_release_and_no_way_back(self, activation: Activation, service: FakeService) -> None:
         service.ill = {"1.0.0"}
         with pytest.raises(ActivationError, match="no release to go back to"):
@@ -317,6 +362,83 @@ class TestActivate:
             activation.releases.install(version, activation.boot, activation.aws)
             activation.activate(version, migrate=False)
         assert activation.releases.installed() == ["1.4.0", "1.3.0", "1.2.0"]
+
+
+class TestTryOut:
+    """The releases are real ones, each in a process of its own."""
+
+    @pytest.fixture(autouse=True)
+    def real_node(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The Node that comes with the tests."""
+        node = subprocess.check_output([REAL_NODE, "--print", "process.execPath"], text=True).strip()
+        monkeypatch.setattr(backend_releases, "NODE", node)
+
+    def release(self, host: Host, *, status: int = 200, before: str = "", ready: str = READY) -> Path:
+        """A release that notes its process's id."""
+        entry = host.root / "releases/2.0.0" / host.entry
+        entry.parent.mkdir(parents=True)
+        entry.write_text(SERVER.format(status=status, before=before, ready=ready))
+        return entry.parents[1]
+
+    def assert_over(self, release: Path) -> None:
+        assert not Path("/proc", (release / "pid").read_text()).exists()
+
+    def test_one_that_is_fit(self, host: Host) -> None:
+        release = self.release(host, before="if (process.env.APP_SECRET !== 's3cret') throw new Error('no secret');")
+        started = time.monotonic()
+        Service(replace(host, health_timeout=60)).try_out(release, {"APP_SECRET": "s3cret", "PORT": "80"})
+        assert time.monotonic() - started < 30
+        self.assert_over(release)
+
+    def test_one_that_crashes_is_found_out_at_once(self, host: Host) -> None:
+        release = self.release(host, before="throw new Error('out of cheese');")
+        started = time.monotonic()
+        with pytest.raises(
+            ActivationError, match=r"2\.0\.0 does not run: it ended with code 1 at its start"
+        ) as failure:
+            Service(replace(host, health_timeout=60)).try_out(release, {})
+        assert time.monotonic() - started < 30
+        assert "Error: out of cheese" in failure.value.log
+        self.assert_over(release)
+
+    @pytest.mark.parametrize(
+        ("fault", "message"),
+        [
+            ({"ready": ""}, r"2\.0\.0 is not ready after 3 s: it did not say process\.send\('ready'\)"),
+            ({"status": 500}, r"2\.0\.0 is not healthy after 3 s: nothing answers 200 on /api/health"),
+        ],
+    )
+    def test_one_that_is_not_fit(self, host: Host, fault: dict[str, Any], message: str) -> None:
+        release = self.release(host, **fault)
+        with pytest.raises(ActivationError, match=message) as failure:
+            Service(replace(host, health_timeout=3)).try_out(release, {})
+        assert failure.value.log == ["listens"]
+        self.assert_over(release)
+
+    def test_it_ends_with_the_tool(self, host: Host) -> None:
+        release = self.release(host, ready="")
+        tool = os.fork()
+        if tool == 0:
+            with contextlib.suppress(BaseException):
+                Service(replace(host, health_timeout=60)).try_out(release, {})
+            os._exit(0)
+        deadline = time.monotonic() + 30
+        while not (release / "pid").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(tool, signal.SIGKILL)
+        os.waitpid(tool, 0)
+        pid = (release / "pid").read_text()
+        while time.monotonic() < deadline and _state(pid) not in ("", "Z"):
+            time.sleep(0.01)
+        assert _state(pid) in ("", "Z")
+
+
+def _state(pid: str) -> str:
+    """A process's state; a zombie waits for an init that a container may not have."""
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(") ")[2][0]
+    except OSError:
+        return ""
 
 
 class TestWatch:
