@@ -164,7 +164,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return {
             "changed": False,
             "waited": waited,
-            "order": {**order, "holder": asdict(holder), "etag": etag, "record": record},
+            "order": {**order, "holder": asdict(holder), "etag": etag, "record": record, "began": time.monotonic()},
         }
 
 

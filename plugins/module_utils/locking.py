@@ -207,14 +207,15 @@ class Lock:
 
         :raises LostError: when the lock is not what we wrote last.
         """
-        renewed = self._put(Holder(**{**holder, "heartbeat": now()}), {"IfMatch": etag})
+        beat = Holder(**{**holder, "heartbeat": now()})
+        renewed = self._put(beat, {"IfMatch": etag})
         if renewed:
             return renewed
         found = self.read()
-        # Our own write whose answer was lost on the way.
-        if found and found.holder.id == holder["id"]:
-            return found.etag
-        raise LostError(str(found) if found else "the lock was removed", removed=found is None)
+        if found is None or found.holder.id != beat.id:
+            raise LostError(str(found) if found else "the lock was removed", removed=found is None)
+        # Our own write whose answer was lost on the way, or one of a keeper before this one, which may be older.
+        return self._put(beat, {"IfMatch": found.etag}) or found.etag
 
     def release(self, etag: str) -> bool:
         """Delete the lock if it is still the one that was written or read; tell whether it was there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,6 +107,17 @@ def test_a_heartbeat_does_not_bring_a_broken_lock_back(s3: Any) -> None:
     assert keys(s3) == []
 
 
+def test_a_heartbeat_goes_on_from_one_that_was_not_told(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = (f"2026-11-25T12:00:{second:02}+00:00" for second in range(60))
+    monkeypatch.setattr(locking, "now", lambda: next(seconds))
+    lock, holder = Lock(s3, BUCKET), elsewhere()
+    first, _dead = lock.take(holder)
+    told_to_nobody = lock.renew(locking.asdict(holder), first)
+    etag = lock.renew(locking.asdict(holder), first)
+    held = lock.read()
+    assert held and held.etag == etag not in (first, told_to_nobody)
+
+
 def test_a_write_whose_answer_was_lost_is_ours(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """botocore sends it again, and S3 finds what the first one has written."""
     lock, put = Lock(s3, BUCKET), Lock._put
@@ -160,9 +172,15 @@ def test_only_destroy_takes_its_own_lock_away(monkeypatch: pytest.MonkeyPatch, t
             raise LostError("the lock was removed", removed=True)
 
     heard: list[str] = []
-    answers = iter([[], [1]])
+    answers = iter([False, True])
     monkeypatch.setattr(keeper, "_say", heard.append)
-    monkeypatch.setattr(keeper.select, "select", lambda *_: (next(answers),))
-    order = {"etag": "a", "holder": {}, "record": {"to": to}}
-    assert keeper.keep(Gone(), order, 0.0) == ""  # type: ignore[arg-type]
+    monkeypatch.setattr(keeper, "_MISSED_HEARTBEATS", 1_000_000)
+
+    def has_spoken(seconds: float) -> bool:
+        time.sleep(0.01)
+        return next(answers)
+
+    monkeypatch.setattr(keeper, "_has_spoken", has_spoken)
+    order = {"etag": "a", "holder": {"pid": os.getppid()}, "record": {"to": to}}
+    assert keeper.keep(Gone(), order, 0.001) == ""  # type: ignore[arg-type]
     assert heard == said
