@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -61,11 +62,15 @@ class Follower:
     def follow(self) -> dict[str, Any]:
         """Return how it ended, as the module's results.
 
-        :raises AnsibleActionFail: there is no such refresh, or its rollback does not end either.
+        :raises AnsibleActionFail: there is no such refresh, its rollback does not end either, or the playbook is dead.
         """
         started = since = time.monotonic()
         reported_at, reported = started, ""
+        playbook = os.getppid()
         while True:
+            # A task outlives a playbook that is killed, and would roll back what somebody else has begun to follow.
+            if os.getppid() != playbook:
+                raise AnsibleActionFail(f"The run that followed the refresh of {self._name} has ended.")
             refresh = self._describe()
             now = time.monotonic()
             if refresh["Status"] not in ACTIVE:

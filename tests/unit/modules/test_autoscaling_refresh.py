@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -394,6 +398,34 @@ def test_a_rollback_that_does_not_end_is_told(group: Group, follow: Run) -> None
     group.add("RollbackInProgress", "2")
     with pytest.raises(AnsibleActionFail, match="has not been rolled back after 1 min 00 s"):
         follow([], timeout=60)
+
+
+ORPHAN = """
+import os
+from types import SimpleNamespace
+from plugins.action import autoscaling_refresh_follow as action
+
+refresh = {"InstanceRefreshes": [{"Status": "RollbackInProgress"}]}
+api = SimpleNamespace(describe_instance_refreshes=lambda **_: refresh)
+arguments = {"name": "a", "instance_refresh_id": "b", "timeout": 40, "poll_seconds": 0.1, "report_seconds": 600}
+if os.fork() == 0:
+    print("follows", flush=True)
+    action.Follower(api, None, arguments).follow()
+os.wait()
+"""
+
+
+def test_it_ends_with_its_playbook() -> None:
+    root = Path(__file__).resolve().parents[3]
+    with subprocess.Popen([sys.executable, "-c", ORPHAN], cwd=root, stdout=subprocess.PIPE, text=True) as playbook:
+        assert playbook.stdout
+        assert playbook.stdout.readline() == "follows\n"
+        time.sleep(0.5)
+        playbook.kill()
+        killed = time.monotonic()
+        # The task holds the other end of it as well.
+        playbook.stdout.read()
+    assert time.monotonic() - killed < 20
 
 
 def test_there_must_be_something_to_follow(follow: Run) -> None:
