@@ -18,8 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from plugins.module_utils.history import given
-from plugins.module_utils.locking import Held, Holder, Lock, LockedError, LostError
+from plugins.module_utils.history import given, write_entry
+from plugins.module_utils.locking import Held, Holder, Lock, LockedError, LostError, is_conflict
 from plugins.module_utils.project import ROOT, known_variables, verb_of
 
 DOCUMENTATION = r"""
@@ -130,12 +130,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         # Ansible's own text types would reach botocore's serialisers.
         texts = {name: str(value) for name, value in arguments.items() if name != "wait"}
         try:
-            lock = Lock(boto3.client("s3", region_name=texts["region"]), texts["bucket"])
+            s3 = boto3.client("s3", region_name=texts["region"])
+            lock = Lock(s3, texts["bucket"])
             if texts["state"] == "read":
                 return _description(lock.read())
             if texts["state"] == "absent":
-                return _break(lock, texts["id"])
-            return self._begin(lock, texts, int(arguments["wait"]))
+                return _break(s3, lock, texts)
+            return self._begin(s3, lock, texts, int(arguments["wait"]))
         except LockedError as error:
             mend = f"; wait for it with -e wait=600, or break it with `{texts['unlock']}`"
             return {"changed": False, "failed": True, "msg": f"{error}{mend}"}
@@ -143,12 +144,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             detail = " ".join(str(error).split())
             return {"changed": False, "failed": True, "msg": f"the lock cannot be used: {detail}"}
 
-    def _begin(self, lock: Lock, texts: dict[str, str], wait: int) -> dict[str, Any]:
+    def _begin(self, s3: Any, lock: Lock, texts: dict[str, str], wait: int) -> dict[str, Any]:
         # A task runs in a fork of the playbook's process.
         holder = Holder.of_process(os.getppid(), verb_of(context.CLIARGS), texts["reason"])
         etag, waited = "", False
         if texts["state"] == "taken":
-            etag, waited = _take(lock, holder, wait)
+            etag, waited, dead = _take(lock, holder, wait)
+            if dead:
+                Display().display(f"taken over from a run that is dead: {dead}")
+                _record(s3, texts["bucket"], dead.holder)
         record = {
             "id": holder.id,
             "time": holder.since,
@@ -168,8 +172,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         }
 
 
-def _take(lock: Lock, holder: Holder, wait: int) -> tuple[str, bool]:
-    """Take the lock within ``wait`` seconds; return its ETag and whether somebody else had it."""
+def _take(lock: Lock, holder: Holder, wait: int) -> tuple[str, bool, Held | None]:
+    """Take the lock within ``wait`` seconds; return its ETag, whether somebody else had it, and who is dead."""
     began = time.monotonic()
     said = began - _LINE_SECONDS
     waited = False
@@ -185,14 +189,35 @@ def _take(lock: Lock, holder: Holder, wait: int) -> tuple[str, bool]:
                 Display().display(f"waiting: {error} ({said - began:.0f} of {wait} s)")
             time.sleep(min(_POLL_SECONDS, max(0.1, wait - (time.monotonic() - began))))
             continue
-        if dead:
-            Display().display(f"taken over from a run that is dead: {dead}")
-        return etag, waited or dead is not None
+        return etag, waited or dead is not None, dead
 
 
-def _break(lock: Lock, identity: str) -> dict[str, Any]:
+def _record(s3: Any, bucket: str, dead: Holder) -> None:
+    """Write a dead run to the history, unless its keeper has done so: it may have died with its whole machine."""
+    if not dead.id:
+        # Another version wrote this lock.
+        return
+    entry = {
+        **{name: getattr(dead, name) for name in ("id", "who", "verb", "reason")},
+        "time": dead.since,
+        "result": "interrupted",
+        "changed": None,
+        "error": f"not heard from after {dead.heartbeat}",
+    }
+    try:
+        write_entry(s3, bucket, entry, IfNoneMatch="*")
+    except (BotoCoreError, ClientError) as error:
+        if not is_conflict(error):
+            Display().warning(f"the dead run is not in the history: {' '.join(str(error).split())}")
+
+
+def _break(s3: Any, lock: Lock, texts: dict[str, str]) -> dict[str, Any]:
     """Take the lock away from its holder, or fail when another one has it by now."""
-    if lock.take_from(identity):
+    held = lock.read()
+    if lock.take_from(texts["id"]):
+        # One that is alive stops, and its keeper writes it to the history.
+        if held and held.holder.id == texts["id"] and not held.alive:
+            _record(s3, texts["bucket"], held.holder)
         return {"changed": True}
     held = lock.read()
     if held is None:

@@ -52,12 +52,15 @@ def redacted(text: str) -> str:
     return _NAMED.sub(r"\1…", _IN_URL.sub(r"\1…@", text))
 
 
-def write_entry(s3: Any, bucket: str, entry: Mapping[str, Any]) -> str:
-    """Add a record, which has at least ``time`` (ISO 8601) and ``id``; return its key."""
+def write_entry(s3: Any, bucket: str, entry: Mapping[str, Any], **condition: str) -> str:
+    """Add a record, which has at least ``time`` (ISO 8601) and ``id``, or replace it; return its key.
+
+    :param condition: what S3 is to check, as ``IfNoneMatch="*"``, with which it replaces none.
+    """
     time = moment(entry["time"]).astimezone(UTC)
     key = f"{PREFIX}{time:%Y%m%dT%H%M%SZ}-{entry['id'][:12]}.json"
     body = json.dumps(entry, sort_keys=True, default=str).encode()
-    s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
+    s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)
     return key
 
 

@@ -153,6 +153,11 @@ _CONFLICTS = frozenset(("PreconditionFailed", "ConditionalRequestConflict", "412
 _GONE = frozenset(("NoSuchKey", "NoSuchBucket", "404"))
 
 
+def is_conflict(error: Exception) -> bool:
+    """Whether S3 refused a conditional write because its condition does not hold."""
+    return isinstance(error, ClientError) and _code(error) in _CONFLICTS
+
+
 class Lock:
     """The lock of one environment.
 
@@ -222,7 +227,7 @@ class Lock:
         try:
             self._s3.delete_object(Bucket=self._bucket, Key=LOCK_KEY, IfMatch=etag)
         except ClientError as error:
-            if _code(error) in _CONFLICTS | _GONE:
+            if is_conflict(error) or _code(error) in _GONE:
                 return False
             raise
         return True
@@ -248,7 +253,7 @@ class Lock:
                 Bucket=self._bucket, Key=LOCK_KEY, Body=body, ContentType="application/json", **condition
             )
         except ClientError as error:
-            if _code(error) in _CONFLICTS or (_code(error) in _GONE and "IfMatch" in condition):
+            if is_conflict(error) or (_code(error) in _GONE and "IfMatch" in condition):
                 return ""
             raise
         return str(answer["ETag"])

@@ -6,13 +6,18 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from ansible import context
+from ansible.parsing.dataloader import DataLoader
 from moto import mock_aws
 
+from plugins.action import environment_lock
 from plugins.module_utils import locking
+from plugins.module_utils.history import read_entries, write_entry
 from plugins.module_utils.locking import Held, Holder, Lock, LockedError, LostError
 
 BUCKET = "vahanhelp-prod-releases-123456789012"
@@ -184,3 +189,37 @@ def test_only_destroy_takes_its_own_lock_away(monkeypatch: pytest.MonkeyPatch, t
     order = {"etag": "a", "holder": {"pid": os.getppid()}, "record": {"to": to}}
     assert keeper.keep(Gone(), order, 0.001) == ""  # type: ignore[arg-type]
     assert heard == said
+
+
+def lock_action(**arguments: Any) -> dict[str, Any]:
+    """Run environment_lock as a task does."""
+    arguments = {"region": "us-east-1", "bucket": BUCKET, **arguments}
+    task = SimpleNamespace(args=arguments, check_mode=False, async_val=0, action="environment_lock")
+    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
+    action = environment_lock.ActionModule(task, connection, None, DataLoader(), None, None)
+    result: dict[str, Any] = action.run(task_vars={})
+    return result
+
+
+def dead() -> Holder:
+    """Return a process of this machine that is no more, as all of them are after its end."""
+    return Holder("alice@laptop", "deploy", "Friday's release", machine=locking.machine(), pid=1, started="0")
+
+
+@pytest.fixture
+def command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "CLIARGS", {"args": ["playbooks/deploy.yml"], "extra_vars": ()})
+
+
+@pytest.mark.usefixtures("command_line")
+@pytest.mark.parametrize("state", ["taken", "absent"])
+def test_a_run_that_died_with_its_machine_is_recorded_once(s3: Any, state: str) -> None:
+    holder = dead()
+    for result in ("interrupted", "as its keeper wrote it"):
+        Lock(s3, BUCKET).take(holder)
+        assert not lock_action(state=state, id=holder.id).get("failed")
+        [entry] = read_entries(s3, BUCKET, None, 2)
+        assert (entry["result"], entry["who"], entry["verb"]) == (result, "alice@laptop", "deploy")
+        assert (entry["id"], entry["time"]) == (holder.id, holder.since)
+        write_entry(s3, BUCKET, {**entry, "result": "as its keeper wrote it"})
+        s3.delete_object(Bucket=BUCKET, Key="lock.json")
