@@ -93,7 +93,8 @@ class Probe:
             # The next request opens it anew.
             connection.close()
             return f"{type(error).__name__}: {error}".rstrip(": ")
-        return "" if answer.status < http.client.INTERNAL_SERVER_ERROR else f"{answer.status} {answer.reason}"
+        # A path that is not there, or not for everybody, says nothing about who noticed the change.
+        return "" if answer.status < http.client.BAD_REQUEST else f"{answer.status} {answer.reason}"
 
 
 def main() -> None:

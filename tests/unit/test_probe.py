@@ -77,7 +77,9 @@ def probe(server: Server) -> dict[str, Any]:
     return seen
 
 
-def test_what_is_answered_counts_as_served(server: Server) -> None:
+@pytest.mark.parametrize("status", [200, 302])
+def test_what_is_answered_counts_as_served(server: Server, status: int) -> None:
+    server.status = status
     seen = probe(server)
     assert (seen["failed"], seen["causes"]) == (0, [])
     assert seen["served"] == server.asked >= server.enough
@@ -85,7 +87,10 @@ def test_what_is_answered_counts_as_served(server: Server) -> None:
     assert 2 < len(server.connections) < server.asked
 
 
-@pytest.mark.parametrize(("status", "cause"), [(503, "503 Service Unavailable"), (0, "RemoteDisconnected")])
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [(503, "503 Service Unavailable"), (404, "404 Not Found"), (401, "401 Unauthorized"), (0, "RemoteDisconnected")],
+)
 def test_what_is_not_counts_as_failed(server: Server, status: int, cause: str) -> None:
     server.status = status
     seen = probe(server)
