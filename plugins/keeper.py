@@ -130,7 +130,11 @@ def finish(session: boto3.Session, order: Mapping[str, Any], outcome: Mapping[st
         ssm = session.client("ssm", config=_CONFIG)
         names = [f"{order['parameter_prefix']}/release"]
         to = next((item["Value"] for item in ssm.get_parameters(Names=names)["Parameters"]), "")
-    write_entry(session.client("s3", config=_CONFIG), order["bucket"], {**order["record"], **outcome, "to": to})
+    entry = {**order["record"], **outcome, "to": to}
+    # Of a release that did not get in service nothing else tells, when it was built by this run.
+    if order["record"]["to"] or entry.get("attempted") in ("", to):
+        entry.pop("attempted", None)
+    write_entry(session.client("s3", config=_CONFIG), order["bucket"], entry)
 
 
 def main(heartbeat: float = HEARTBEAT_SECONDS) -> None:

@@ -25,6 +25,7 @@ description:
 """
 
 _LOCK_ACTION = "environment_lock"
+_RELEASE_FACT = "deploy_release"
 _ERROR_CHARACTERS = 300
 _COMMAND = [sys.executable, "-m", "plugins.keeper"]
 _MOST_KEEPERS = 3
@@ -44,10 +45,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._turn = threading.Lock()
         self._ending = False
         self._lost = ""
+        self._release = ""
         self._error = ""
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Start the keeper once there is something to keep."""
+        """Start the keeper once there is something to keep, and note which release the run is about."""
+        self._release = (result.result.get("ansible_facts") or {}).get(_RELEASE_FACT, self._release)
         order = result.result.get("order") if result.task.action == _LOCK_ACTION else None
         if not order or self._keeper:
             return
@@ -86,7 +89,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             {
                 "result": "failed" if failed else "ok",
                 "changed": changed,
-                **({"error": self._error} if failed else {}),
+                **({"error": self._error, "attempted": self._release} if failed else {}),
             },
         )
         assert self._keeper.stdin and self._keeper.stdout

@@ -91,7 +91,8 @@ def read_entries(s3: Any, bucket: str, since: datetime | None, limit: int) -> li
 def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:
     old, new = str(entry.get("from") or ""), str(entry.get("to") or "")
     arguments = " ".join(f"{name}={value}" for name, value in (entry.get("arguments") or {}).items())
-    what = " ".join(part for part in (entry.get("reason"), arguments, entry.get("error")) if part)
+    attempted = f"attempted={entry['attempted']}" if entry.get("attempted") else ""
+    what = " ".join(part for part in (entry.get("reason"), arguments, attempted, entry.get("error")) if part)
     return (
         str(entry.get("time", "")).replace("+00:00", "Z"),
         str(entry.get("who", "")),

@@ -70,11 +70,13 @@ def test_table() -> None:
         [
             entry("2026-11-22T01:00:00+00:00", **{"from": "1", "to": "2"}, result="ok", seconds=61.4, changed=3),
             entry("2026-11-22T02:00:00+00:00", **{"from": "2", "to": "2"}, result="failed", error="x" * 100),
+            entry("2026-11-22T03:00:00+00:00", **{"from": "2", "to": "2"}, result="failed", attempted="3", error="ill"),
         ]
     )
     assert lines[0].split() == ["when", "who", "verb", "from", "→", "to", "result", "took", "changed", "what"]
     assert lines[1].split() == ["2026-11-22T01:00:00Z", "alice@laptop", "deploy", "1", "→", "2", "ok", "61", "s", "3"]
     assert lines[2].endswith("x" * 59 + "…")
+    assert lines[3].endswith("attempted=3 ill")
 
 
 @pytest.mark.parametrize(

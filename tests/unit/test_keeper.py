@@ -125,8 +125,8 @@ def begin(callback: keeper_callback.CallbackModule, order: dict[str, Any]) -> No
     callback.v2_runner_on_ok(SimpleNamespace(result={"order": order}, task=SimpleNamespace(action="environment_lock")))
 
 
-def end(callback: keeper_callback.CallbackModule) -> None:
-    host = {"failures": 0, "unreachable": 0, "changed": 1}
+def end(callback: keeper_callback.CallbackModule, failures: int = 0) -> None:
+    host = {"failures": failures, "unreachable": 0, "changed": 1}
     callback.v2_playbook_on_stats(SimpleNamespace(processed=["localhost"], summarize=lambda name: host))
 
 
@@ -150,6 +150,21 @@ def test_a_killed_keeper_has_a_successor_that_renews_the_lock(
     end(callback)
     [entry] = read_entries(s3, bucket, None, 2)
     assert (entry["result"], entry["changed"], lock.read()) == ("ok", 1, None)
+
+
+@pytest.mark.parametrize(("in_service", "attempted"), [("1.0.0", "2.0.0"), ("2.0.0", None)])
+def test_the_release_that_did_not_get_in_service_is_recorded(
+    s3: Any, bucket: str, callback: keeper_callback.CallbackModule, in_service: str, attempted: str | None
+) -> None:
+    boto3.client("ssm").put_parameter(Name="/a/b/release", Value=in_service, Type="String", Overwrite=True)
+    order = order_of(s3, bucket, os.getpid())
+    order["record"]["to"] = ""
+    begin(callback, order)
+    fact = {"ansible_facts": {"deploy_release": "2.0.0"}}
+    callback.v2_runner_on_ok(SimpleNamespace(result=fact, task=SimpleNamespace(action="ansible.builtin.set_fact")))
+    end(callback, failures=1)
+    [entry] = read_entries(s3, bucket, None, 2)
+    assert (entry["result"], entry["to"], entry.get("attempted")) == ("failed", in_service, attempted)
 
 
 def test_a_run_whose_keeper_cannot_live_stops(s3: Any, bucket: str, callback: keeper_callback.CallbackModule) -> None:
