@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,22 @@ class Environment(WithDatabase):
         file.unlink(missing_ok=True)
         return lines
 
+    def launch(self) -> str:
+        """Have one more instance, and return its id."""
+        ec2 = self.account.client("ec2")
+        image = ec2.register_image(Name="any", RootDeviceName="/dev/xvda", Architecture="x86_64")["ImageId"]
+        subnet = ec2.describe_subnets(Filters=[{"Name": "tag:vahana:subnet", "Values": ["database"]}])["Subnets"][0]
+        tags = [*TAGS, {"Key": "vahana:tier", "Value": "basic"}, {"Key": "vahana:role", "Value": "backend"}]
+        made = ec2.run_instances(
+            ImageId=image,
+            InstanceType="t3.micro",
+            MinCount=1,
+            MaxCount=1,
+            SubnetId=subnet["SubnetId"],
+            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+        )
+        return str(made["Instances"][0]["InstanceId"])
+
 
 @pytest.fixture
 def basic(account: Account, tmp_path: Path) -> Environment:
@@ -116,18 +133,10 @@ def basic(account: Account, tmp_path: Path) -> Environment:
     place["secret"] = f"{PARAMETERS}/database"
     for name, text in (("tier", "basic"), ("release", "1.0.0"), ("database", json.dumps(place))):
         ssm.put_parameter(Name=f"{PARAMETERS}/{name}", Value=text, Type="String", Tags=tags)
-    image = ec2.register_image(Name="any", RootDeviceName="/dev/xvda", Architecture="x86_64")["ImageId"]
-    role = {"Key": "vahana:role", "Value": "backend"}
-    ec2.run_instances(
-        ImageId=image,
-        InstanceType="t3.micro",
-        MinCount=1,
-        MaxCount=1,
-        SubnetId=subnets[0],
-        TagSpecifications=tagged("instance", role),
-    )
+    environment = Environment(account, tmp_path)
+    environment.launch()
     account.writes()
-    return Environment(account, tmp_path)
+    return environment
 
 
 @pytest.mark.long
@@ -188,6 +197,46 @@ def test_save_prove_and_restore(basic: Environment) -> None:
     assert gone.code == 0, gone.output
     assert basic.databases() == {}
     assert basic.account.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"] == []
+
+
+@pytest.mark.long
+def test_a_host_that_cannot_be_moved_over_takes_all_back(basic: Environment) -> None:
+    basic.launch()
+    saved = basic.play("backup")
+    assert saved.code == 0, saved.output
+    basic.asked()
+    activated, ill = {"changed": True}, {"error": "error: release 1.0.0 is not healthy; went back to 1.0.0"}
+    moves = ["backend-release current", "backend-release activate 1.0.0 --migrate"] * 2
+    back = ["backend-release current", "backend-release activate 1.0.0"] * 2
+
+    basic.answer(activate=[activated, ill, activated])
+    failed = basic.play("restore")
+    assert failed.code != 0
+    (given_up,) = set(basic.databases()) - {NAME}
+    assert f"could not be moved over to {given_up}: {NAME} is in use as before, and the next restore deletes" in (
+        failed.output
+    )
+    assert basic.asked()[-8:] == moves + back
+    assert basic.published()["host"].startswith(f"{NAME}.")
+    assert "vahana:throwaway" in basic.databases()[given_up]
+    assert not {"vahana:kept", "vahana:throwaway"} & basic.databases()[NAME].keys()
+    assert basic.account.history()[-1]["result"] == "failed"
+
+    # The other one goes back all the same.
+    basic.answer(activate=[activated, ill, ill, activated])
+    unsure = basic.play("restore")
+    assert unsure.code != 0
+    (kept,) = set(basic.databases()) - {NAME}
+    assert kept != given_up, "the next restore has deleted it"
+    assert re.search(rf"error: i-[0-9a-f]+ could not be told and may go on with {kept}: ", unsure.output)
+    assert f"{kept} is kept, for they may have written to it" in unsure.output
+    assert basic.asked()[-8:] == moves + back
+    assert basic.published()["host"].startswith(f"{NAME}.")
+    assert "vahana:kept" in basic.databases()[kept] and "vahana:throwaway" not in basic.databases()[kept]
+
+    basic.answer()
+    assert basic.play("restore").code == 0
+    assert set(basic.databases()) > {NAME, kept}
 
 
 @pytest.mark.long
