@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from tests.ops.conftest import Account
@@ -33,3 +34,43 @@ def test_only_a_host_that_is_no_more_is_passed_over(account: Account, tmp_path: 
     recap = dict(line.split(":", 1) for line in output.partition("PLAY RECAP")[2].splitlines() if ":" in line)
     recap = {name.strip(): counts for name, counts in recap.items()}
     assert "failed=0" in recap[gone] and "failed=1" in recap[silent], output
+
+
+#: Runs what would run on the host, until the connection is broken.
+SSH = """#!/bin/bash
+[ -e {folder}/broken ] && exit 255
+PATH={folder}:$PATH exec bash -c "${{@: -1}}"
+"""
+#: Which release runs is the last that one hears of the host.
+TOOL = """#!/bin/sh
+touch {folder}/broken
+echo '{{"current": "1.0.0"}}'
+"""
+CALLER = """
+- hosts: hosts
+  gather_facts: false
+  vars: {this_region: us-east-1}
+  tasks:
+    - block:
+        - ansible.builtin.include_role: {name: reload}
+      rescue:
+        - ansible.builtin.debug: {msg: "its caller goes on, {{ ansible_failed_result.msg }}"}
+"""
+
+
+def test_a_connection_that_breaks_is_a_failure_that_the_caller_hears_of(account: Account, tmp_path: Path) -> None:
+    for name, text in (("ssh", SSH), ("backend-release", TOOL)):
+        program = tmp_path / name
+        program.write_text(text.format(folder=tmp_path))
+        program.chmod(0o755)
+    (tmp_path / "hosts.ini").write_text(
+        "[hosts]\nmine\n[hosts:vars]\nansible_become=false\nansible_ssh_retries=0\n"
+        f"ansible_ssh_executable={tmp_path}/ssh\nansible_python_interpreter={sys.executable}\n"
+    )
+    (tmp_path / "reload.yml").write_text(CALLER)
+    command = account.command_of(str(tmp_path / "reload.yml"), "-i", str(tmp_path / "hosts.ini"), "--limit", "hosts")
+    with account.begin(command) as process:
+        output, _nothing = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    said = output.replace("\n", " ")
+    assert "its caller goes on, the connection to mine broke, and it may have the former secrets" in said
