@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from tests.ops.conftest import NAME, PARAMETERS, TAGS, Account
@@ -80,3 +81,22 @@ def make_group(account: Account, size: int = 2) -> dict[str, str]:
     )
     account.writes()
     return {"balancer": balancer, "listener": listener, "target_group": target_group}
+
+
+def health(account: Account, target_group: str) -> list[str]:
+    """Return the states of a group's targets."""
+    found = account.client("elbv2").describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
+    return [item["TargetHealth"]["State"] for item in found]
+
+
+def take_one_out(account: Account, target_group: str) -> None:
+    """Take one of the healthy targets out of service, as a deployment does, and wait until it is drained."""
+    elb = account.client("elbv2")
+    deadline = time.monotonic() + 60
+    while set(states := health(account, target_group)) != {"healthy"} and time.monotonic() < deadline:
+        time.sleep(0.2)
+    first = elb.describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"][0]["Target"]
+    elb.deregister_targets(TargetGroupArn=target_group, Targets=[first])
+    while len(health(account, target_group)) == len(states) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    account.writes()

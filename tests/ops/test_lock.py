@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 from tests.ops.conftest import BUCKET, NAME, PARAMETERS, ROOT, Account
+from tests.ops.stage import health, make_group, take_one_out
 
 #: The shortest run that changes something: the parameter that names the tier.
 CHANGE = ("provision", "--tags", "environment", "-e", "tier=minimal")
@@ -91,6 +93,15 @@ def test_unlock(account: Account) -> None:
     [entry] = account.history()
     assert entry["from"].startswith("alice@laptop holds the lock")
     assert (entry["verb"], entry["to"], entry["reason"]) == ("unlock", "unlocked", "she went home")
+
+
+def test_unlock_puts_back_whom_a_deployment_had_taken_out_of_service(account: Account) -> None:
+    targets = make_group(account, 2)["target_group"]
+    take_one_out(account, targets)
+    done = account.play("unlock")
+    assert done.code == 0, done.output
+    assert re.search(r"^i-[0-9a-f]+: in service \(", done.output, re.MULTILINE), done.output
+    assert health(account, targets) == ["healthy"] * 2
 
 
 def test_a_run_that_was_killed_is_recorded_and_finished_by_the_next(account: Account) -> None:

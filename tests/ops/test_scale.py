@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ops.conftest import NAME, Account
-from tests.ops.stage import make_group, make_instance
+from tests.ops.stage import make_group, make_instance, take_one_out
 
 
 def sizes(account: Account) -> tuple[int, int]:
@@ -61,6 +61,15 @@ def test_one_instance_stays_one(account: Account) -> None:
     assert refused.code == 2
     assert "The tier minimal has one instance, whose disk holds the data" in refused.output
     assert "site.yml -e tier=basic" in refused.output
+
+
+@pytest.mark.long
+def test_whom_a_killed_deployment_left_out_of_service_is_put_back(account: Account) -> None:
+    targets = make_group(account, 2)["target_group"]
+    take_one_out(account, targets)
+    done = account.play("scale", "-e", "desired=3", "-e", "scale_wait_timeout=60")
+    assert done.code == 0, done.output
+    assert "3 of 3 in service, 3 healthy behind the load balancer" in done.output
 
 
 @pytest.mark.long
