@@ -12,7 +12,7 @@ import boto3
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.aws_action import AwsAction
-from plugins.module_utils.history import moment, read_entries, table
+from plugins.module_utils.history import last_deployment, moment, read_entries, table
 
 DOCUMENTATION = r"""
 module: read_history
@@ -36,6 +36,10 @@ options:
     description: How many of the newest.
     type: int
     default: 20
+  deployment:
+    description: In place of all that, the last run that brought a release into service, however many came after it.
+    type: bool
+    default: false
 """
 
 RETURN = r"""
@@ -65,6 +69,7 @@ class ActionModule(AwsAction):
         "bucket": {"type": "str", "required": True},
         "since": {"type": "str", "default": ""},
         "limit": {"type": "int", "default": 20},
+        "deployment": {"type": "bool", "default": False},
     }
     failure = "the history cannot be read"
 
@@ -72,7 +77,11 @@ class ActionModule(AwsAction):
         """Return the records, the oldest first."""
         since = moment(arguments["since"]) if arguments["since"] else None
         s3 = boto3.client("s3", region_name=arguments["region"])
-        entries = read_entries(s3, arguments["bucket"], since, arguments["limit"])
+        if arguments["deployment"]:
+            last = last_deployment(s3, arguments["bucket"])
+            entries = [last] if last else []
+        else:
+            entries = read_entries(s3, arguments["bucket"], since, arguments["limit"])
         return {
             "entries": entries,
             "table": table(entries),

@@ -5,11 +5,13 @@ An object of its own for each record needs no read before the write, so that no 
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 PREFIX = "audit/"
@@ -70,22 +72,42 @@ def read_entries(s3: Any, bucket: str, since: datetime | None, limit: int) -> li
     :param since: leave out those before.
     :param limit: how many of the newest to return.
     """
+    keys = _keys(s3, bucket, since)[-limit:]
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return list(pool.map(partial(_read, s3, bucket), keys))
+
+
+def last_deployment(s3: Any, bucket: str) -> dict[str, Any] | None:
+    """Return the record of the last run that brought a release into service, however long ago; None without one."""
+    newest_first = reversed(_keys(s3, bucket, None))
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        # As many as are read at the same time; one of the newest is as a rule what is looked for.
+        for keys in itertools.batched(newest_first, _WORKERS):
+            for entry in pool.map(partial(_read, s3, bucket), keys):
+                if is_deployment(entry):
+                    return entry
+    return None
+
+
+def is_deployment(entry: Mapping[str, Any]) -> bool:
+    """Return whether a run brought a release into service."""
+    verb, moved = entry.get("verb"), entry.get("from") != entry.get("to")
+    return entry.get("result") == "ok" and (verb in ("deploy", "rollback") or (verb == "site" and moved))
+
+
+def _keys(s3: Any, bucket: str, since: datetime | None) -> list[str]:
+    """Return the keys of the records, the oldest first."""
     arguments = {"Bucket": bucket, "Prefix": PREFIX}
     if since:
         # Keys begin with the time, so S3 itself can leave out the older ones.
         arguments["StartAfter"] = f"{PREFIX}{since.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-    keys = [
-        str(item["Key"])
-        for page in s3.get_paginator("list_objects_v2").paginate(**arguments)
-        for item in page.get("Contents", [])
-    ]
+    pages = s3.get_paginator("list_objects_v2").paginate(**arguments)
+    return sorted(str(item["Key"]) for page in pages for item in page.get("Contents", []))
 
-    def read(key: str) -> dict[str, Any]:
-        entry: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        return entry
 
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        return list(pool.map(read, sorted(keys)[-limit:]))
+def _read(s3: Any, bucket: str, key: str) -> dict[str, Any]:
+    entry: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    return entry
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:

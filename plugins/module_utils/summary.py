@@ -43,7 +43,8 @@ def summary(
     :param stack: what :func:`plugins.module_utils.discovery.discover` returned.
     :param name: the environment's name, e.g. ``vahanhelp-prod``.
     :param seen: what was asked besides, all of it optional: ``hosts`` (by instance id, what
-        plugins/remote/host_report.py says, or ``error``), ``lock`` (who holds it) and ``history`` (its entries).
+        plugins/remote/host_report.py says, or ``error``), ``lock`` (who holds it) and ``deployment`` (the record of
+        the last one).
     """
     seen = seen or {}
     if not stack["resources"]:
@@ -53,7 +54,7 @@ def summary(
         _line("url", url or "nothing answers yet"),
         _line("release", stack["release"] or "none approved yet"),
     ]
-    lines += _last_deployment(seen.get("history") or [])
+    lines += _last_deployment(seen.get("deployment") or {})
     lines += _maintenance(stack)
     lines += [_line("lock", seen["lock"])] if seen.get("lock") else []
     lines += _functions(stack) or _services(stack) or _instances(stack, seen.get("hosts") or {})
@@ -81,17 +82,14 @@ def _line(label: str, text: str) -> str:
     return f"  {label:<{_MARGIN}}{text}"
 
 
-def _last_deployment(history: Sequence[Mapping[str, Any]]) -> list[str]:
+def _last_deployment(entry: Mapping[str, Any]) -> list[str]:
     """Name the last run that brought a release into service."""
-    for entry in reversed(history):
-        moved = entry.get("from") != entry.get("to")
-        if entry.get("result") == "ok" and (
-            entry["verb"] in ("deploy", "rollback") or (entry["verb"] == "site" and moved)
-        ):
-            way = f"{entry['from']} → {entry['to']}" if moved and entry.get("from") else entry.get("to")
-            time = str(entry["time"]).replace("+00:00", "Z")
-            return [_line("deployed", f"{time} by {entry['who']}: {entry['verb']} {way}")]
-    return []
+    if not entry:
+        return []
+    moved = entry.get("from") != entry.get("to")
+    way = f"{entry['from']} → {entry['to']}" if moved and entry.get("from") else entry.get("to")
+    time = str(entry["time"]).replace("+00:00", "Z")
+    return [_line("deployed", f"{time} by {entry['who']}: {entry['verb']} {way}")]
 
 
 def age(since: str, now: datetime | None = None) -> str:

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from plugins.module_utils.history import before_last, given, moment, read_entries, table, write_entry
+from plugins.module_utils.history import before_last, given, last_deployment, moment, read_entries, table, write_entry
 
 BUCKET = "vahanhelp-prod-releases-123456789012"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -45,6 +45,24 @@ def test_two_at_the_same_second_are_both_kept(s3: Any) -> None:
     write_entry(s3, BUCKET, entry("2026-11-22T01:00:00+00:00"))
     write_entry(s3, BUCKET, {**entry("2026-11-22T01:00:00+00:00"), "id": "fedcba9876543210"})
     assert len(read_entries(s3, BUCKET, None, 10)) == 2
+
+
+def test_the_last_deployment_is_found_behind_any_number_of_other_runs(s3: Any) -> None:
+    assert last_deployment(s3, BUCKET) is None
+    moved = {"from": "1", "to": "2", "result": "ok"}
+    write_entry(s3, BUCKET, entry("2026-11-20T08:00:00+00:00", **{**moved, "from": ""}, verb="site"))
+    assert (last_deployment(s3, BUCKET) or {})["verb"] == "site"
+    write_entry(s3, BUCKET, entry("2026-11-20T09:00:00+00:00", **moved))
+    write_entry(s3, BUCKET, entry("2026-11-20T10:00:00+00:00", **{**moved, "result": "failed"}))
+    write_entry(s3, BUCKET, entry("2026-11-20T11:00:00+00:00", **{**moved, "from": "2"}, verb="site"))
+    for minute in range(40):
+        write_entry(s3, BUCKET, entry(f"2026-11-21T08:{minute:02}:00+00:00", **moved, verb="scale"))
+    assert (last_deployment(s3, BUCKET) or {})["time"] == "2026-11-20T09:00:00+00:00"
+    write_entry(s3, BUCKET, entry("2026-11-22T08:00:00+00:00", **moved, verb="rollback"))
+    s3.meta.events.register("before-call.s3.GetObject", lambda **_: read.append(1))
+    read: list[int] = []
+    assert (last_deployment(s3, BUCKET) or {})["verb"] == "rollback"
+    assert len(read) <= 8, "what is recent costs no more than one round"
 
 
 @pytest.mark.parametrize(

@@ -77,33 +77,8 @@ def test_without_a_load_balancer_the_host_says_whether_it_is_healthy(host: dict[
 
 
 def test_who_has_it_and_what_was_deployed() -> None:
-    entries = [
-        {
-            "time": "2026-11-20T08:00:00+00:00",
-            "who": "ann@a",
-            "verb": "deploy",
-            "result": "ok",
-            "from": "1.0.0",
-            "to": "2.0.0",
-        },
-        {
-            "time": "2026-11-20T09:00:00+00:00",
-            "who": "bob@b",
-            "verb": "deploy",
-            "result": "failed",
-            "from": "2.0.0",
-            "to": "2.0.0",
-        },
-        {
-            "time": "2026-11-21T08:00:00+00:00",
-            "who": "bob@b",
-            "verb": "scale",
-            "result": "ok",
-            "from": "2 i",
-            "to": "3 i",
-        },
-    ]
-    text = lines(stack(), lock="bob@b holds the lock since noon", history=entries)
+    deployed = {"time": "2026-11-20T08:00:00+00:00", "who": "ann@a", "verb": "deploy", "from": "1.0.0", "to": "2.0.0"}
+    text = lines(stack(), lock="bob@b holds the lock since noon", deployment=deployed)
     assert "  deployed    2026-11-20T08:00:00Z by ann@a: deploy 1.0.0 → 2.0.0" in text
     assert "  lock        bob@b holds the lock since noon" in text
 
