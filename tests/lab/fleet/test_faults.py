@@ -31,6 +31,8 @@ MOST_FAILED = 15.0
 #: What is tested here is not how long a deployment takes, and only one of the releases needs to be watched.
 SHORTLY = ("-e", "deploy_watch=0")
 DRAIN_SECONDS = 10
+#: In the table, of a fault that a deployment does not notice.
+NOTHING = "—"
 
 #: Releases that are broken: file, what to replace in it and by what.
 BROKEN = {
@@ -59,7 +61,9 @@ class Row:
 
     @property
     def pattern(self) -> str:
-        """The report as a regular expression: … stands for anything."""
+        """The report as a regular expression: … stands for anything. Nothing is found in anything."""
+        if self.report == NOTHING:
+            return ""
         return ".*".join(re.escape(part.strip()) for part in self.report.strip("`").split("…"))
 
 
