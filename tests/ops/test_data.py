@@ -32,7 +32,7 @@ ANSWERS: dict[str, Any] = {
     "admit": {"admitted": "vahanhelp_a"},
     "dismiss": {"dismissed": "vahanhelp"},
     "current": {"current": "1.0.0"},
-    "activate": {"changed": True},
+    "activate": {"changed": True, "seconds": {"switch": 0.2, "health": 0.1}},
 }
 
 
@@ -182,6 +182,12 @@ def test_save_prove_and_restore(basic: Environment) -> None:
     assert "vahana:kept" in basic.databases()[NAME]
     assert not {"vahana:kept", "vahana:throwaway"} & basic.databases()[fresh].keys()
     assert basic.asked()[-2:] == ["backend-release current", "backend-release activate 1.0.0 --migrate"]
+    assert re.search(
+        r"^(i-[0-9a-f]+): reloading\n(.+\n)*\1: reloaded \(0.2 s\), healthy \(0.1 s\)$", restored.output, re.MULTILINE
+    )
+    assert re.search(
+        r"^moved over in \d+ s: i-[0-9a-f]+; \d+ s in all, with the new database", restored.output, re.MULTILINE
+    )
     assert [(record["verb"], record["result"]) for record in basic.account.history()][-1] == ("restore", "ok")
 
     # The next one is of the database that is in use now, and the oldest goes.
@@ -292,6 +298,7 @@ def test_rotate_the_applications_secret(basic: Environment) -> None:
     assert value["APP_SECRET"] not in ("signed", "")
     assert value["APP_SECRET"] not in done.output
     assert basic.asked() == ["backend-release current", "backend-release activate 1.0.0"]
+    assert re.search(r"^a new secret of the application in \d+ s: i-[0-9a-f]+$", done.output, re.MULTILINE)
 
 
 def test_what_has_no_password_is_refused(account: Account) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.ops.conftest import NAME, Account
@@ -19,7 +21,11 @@ def test_out(account: Account) -> None:
     make_group(account, 2)
     done = account.play("scale", "-e", "desired=4")
     assert done.code == 0, done.output
-    assert f"{NAME}: 2 → 4 instances; 4 of 4 in service, 4 healthy behind the load balancer" in done.output
+    assert re.search(
+        rf"^{NAME}: 2 → 4 instances; 4 of 4 in service, 4 healthy behind the load balancer \(\d+ s\)$",
+        done.output,
+        re.MULTILINE,
+    )
     assert sizes(account) == (4, 4)
     [entry] = account.history()
     assert (entry["verb"], entry["from"], entry["to"]) == ("scale", "2 instances", "4 instances")
