@@ -62,7 +62,7 @@ def test_the_second_run_is_told_who_and_why_and_stops(account: Account) -> None:
         "error: alice@laptop holds the lock since 2026-11-22T12:00:00+00:00 for deploy (Friday's release), heard from "
         in stopped.output
     )
-    assert f"playbooks/unlock.yml -e deploy_env=prod -e confirm={NAME}" in stopped.output
+    assert f"playbooks/unlock.yml -e confirm={NAME}" in stopped.output
     # The attempt to create it, which S3 refused, is the only write.
     assert account.writes() == ["PutObject"]
     assert account.objects() == ["lock.json"]
