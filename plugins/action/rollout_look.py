@@ -13,7 +13,7 @@ from ansible.utils.display import Display
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.aws_action import AwsAction
-from plugins.module_utils.rollout import Sight, below_floor, obstacles, unhealthy
+from plugins.module_utils.rollout import Sight, below_floor, may_change, obstacles, unhealthy
 from plugins.module_utils.traffic import Clients, look
 
 DOCUMENTATION = r"""
@@ -45,6 +45,12 @@ options:
     default: 0
   start:
     description: Seconds to wait for instances that the group has launched before.
+    type: int
+    default: 0
+  patience:
+    description:
+      - Seconds to wait for as many hosts as it takes, while more are to come. Without O(batch) that is one in service,
+        with it as many healthy ones as let O(batch) go.
     type: int
     default: 0
   batch:
@@ -82,6 +88,7 @@ class ActionModule(AwsAction):
         "instances": {"type": "list", "elements": "str", "default": []},
         "settle": {"type": "int", "default": 0},
         "start": {"type": "int", "default": 0},
+        "patience": {"type": "int", "default": 0},
         "batch": {"type": "list", "elements": "str", "default": []},
         "floor": {"type": "str", "default": "0"},
     }
@@ -89,8 +96,7 @@ class ActionModule(AwsAction):
 
     def ask(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return what is seen."""
-        batch = [str(name) for name in arguments["batch"]]
-        sight = self._wait(arguments)
+        sight, refusal = self._wait(arguments)
         return {
             "hosts": sight.hosts,
             "healthy": sight.healthy,
@@ -98,12 +104,13 @@ class ActionModule(AwsAction):
             "starting": sight.starting,
             "obstacles": obstacles(sight),
             "unhealthy": unhealthy(sight),
-            "refusal": below_floor(sight, batch, arguments["floor"]) if batch else "",
+            "refusal": refusal,
         }
 
-    def _wait(self, arguments: Mapping[str, Any]) -> Sight:
-        """Look until what may take a moment is over, or has taken too long."""
-        group, arn = arguments["group"], arguments["target_group_arn"]
+    def _wait(self, arguments: Mapping[str, Any]) -> tuple[Sight, str]:
+        """Look until what may take a moment is over, or has taken too long; also say why the batch cannot go."""
+        group, arn, floor = arguments["group"], arguments["target_group_arn"], arguments["floor"]
+        batch = [str(name) for name in arguments["batch"]]
         clients = Clients(arguments["region"])
         began = said = time.monotonic()
         launched: set[str] | None = None
@@ -114,10 +121,13 @@ class ActionModule(AwsAction):
             # What is launched while this waits is not waited for: it is not what the caller meant.
             launched = set(sight.starting) if launched is None else launched.intersection(sight.starting)
             starting = bool(launched) and waited < arguments["start"]
-            if self._task.check_mode or not (settling or starting):
-                return sight
+            refusal = below_floor(sight, batch, floor) if batch else ""
+            # What was lost and has no successor yet is neither starting nor settling.
+            short = may_change(sight, batch, floor) if refusal else not sight.hosts and bool(sight.starting)
+            if self._task.check_mode or not (settling or starting or (short and waited < arguments["patience"])):
+                return sight, f"{refusal} (waited {waited:.0f} s)" if refusal and waited >= 1 else refusal
             if time.monotonic() - said >= _LINE_SECONDS:
                 said = time.monotonic()
-                who = ", ".join(sight.starting) or "new targets"
+                who = ", ".join(sight.starting) or ("new targets" if sight.settling else "enough hosts")
                 Display().display(f"waiting: {who} to be in service ({waited:.0f} s)")
             time.sleep(_POLL_SECONDS)

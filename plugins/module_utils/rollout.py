@@ -49,6 +49,7 @@ class Sight:
     :param instances: lifecycle by instance id; empty for an instance on its own.
     :param targets: what the load balancer says of each target.
     :param refresh: id and status of an instance refresh that is at work, if one is.
+    :param desired: how many instances the group wants; 0 where there is none.
     """
 
     group: str
@@ -56,6 +57,12 @@ class Sight:
     instances: Mapping[str, str]
     targets: Mapping[str, Target] = field(default_factory=dict)
     refresh: tuple[str, str] | None = None
+    desired: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many hosts there should be: one that was lost counts until its successor is in service."""
+        return max(len(self.hosts), self.desired)
 
     @property
     def starting(self) -> list[str]:
@@ -140,16 +147,24 @@ def below_floor(sight: Sight, batch: Collection[str], floor: str) -> str:
     A batch without a healthy host can always: it takes nothing away.
     """
     stay = [name for name in sight.healthy if name not in batch]
-    least = least_healthy(floor, len(sight.hosts))
+    least = least_healthy(floor, sight.size)
     if len(stay) >= least or len(stay) == len(sight.healthy):
         return ""
     ill = [name for name in sight.hosts if name not in sight.healthy]
     and_ill = f"; not healthy: {', '.join(ill)}" if ill else ""
+    missing = sight.size - len(sight.hosts)
+    coming = f" ({', '.join(sight.starting)})" if sight.starting else ""
+    and_missing = f"; not in service yet: {missing}{coming}" if missing else ""
     return (
-        f"taking {', '.join(sorted(batch))} out of service would leave {len(stay)} healthy of {len(sight.hosts)} "
-        f"hosts, and {least} must stay (deploy_healthy_floor={floor}){and_ill}; "
-        f"add hosts, mend those that are not healthy, or lower the floor"
+        f"taking {', '.join(sorted(batch))} out of service would leave {len(stay)} healthy of {sight.size} "
+        f"hosts, and {least} must stay (deploy_healthy_floor={floor}){and_ill}{and_missing}; "
+        f"add hosts, mend those that are not healthy, or lower the floor, and run this again: it goes on with the rest"
     )
+
+
+def may_change(sight: Sight, batch: Collection[str], floor: str) -> bool:
+    """Whether a batch could be taken out of service if all hosts that there should be were healthy."""
+    return sight.size - len(set(batch).intersection(sight.hosts)) >= least_healthy(floor, sight.size)
 
 
 def batches(value: Any) -> list[int | str]:

@@ -48,15 +48,18 @@ class Clients(dict[str, Any]):
 def look(clients: Mapping[str, Any], group: str, arn: str, instances: Sequence[str]) -> Sight:
     """Return what AWS says of the group and its targets now."""
     with ThreadPoolExecutor(3) as pool:
-        members = pool.submit(_members, clients["autoscaling"], group) if group else None
+        described = pool.submit(_described, clients["autoscaling"], group) if group else None
         refresh = pool.submit(_refresh, clients["autoscaling"], group) if group else None
         targets = pool.submit(targets_of, clients["elbv2"], arn) if arn else None
+        found = described.result() if described else {}
+        members = {item["InstanceId"]: item["LifecycleState"] for item in found.get("Instances", [])}
         return Sight(
             group=group,
             balanced=bool(arn),
-            instances=members.result() if members else dict.fromkeys(instances, ""),
+            instances=members if group else dict.fromkeys(instances, ""),
             targets=targets.result() if targets else {},
             refresh=refresh.result() if refresh else None,
+            desired=found.get("DesiredCapacity", 0),
         )
 
 
@@ -72,9 +75,9 @@ def targets_of(elbv2: Any, arn: str) -> dict[str, Target]:
     }
 
 
-def _members(autoscaling: Any, group: str) -> dict[str, str]:
+def _described(autoscaling: Any, group: str) -> dict[str, Any]:
     found = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
-    return {item["InstanceId"]: item["LifecycleState"] for one in found for item in one["Instances"]}
+    return dict(found[0]) if found else {}
 
 
 def _refresh(autoscaling: Any, group: str) -> tuple[str, str] | None:

@@ -139,6 +139,36 @@ def tasks(api: Api, tmp_path: Path) -> Callable[..., str]:
     return run
 
 
+@pytest.fixture
+def empty_group(api: Api) -> dict[str, Any]:
+    """A group without an instance; what the rollout is to be told."""
+    ec2, autoscaling = api.client("ec2"), api.client("autoscaling")
+    image = ec2.register_image(Name="any", RootDeviceName="/dev/xvda", Architecture="x86_64")["ImageId"]
+    template = {"ImageId": image, "InstanceType": "t3.micro"}
+    ec2.create_launch_template(LaunchTemplateName=NAME, LaunchTemplateData=template)
+    autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName=NAME,
+        LaunchTemplate={"LaunchTemplateName": NAME},
+        AvailabilityZones=[f"{REGION}a"],
+        MinSize=0,
+        MaxSize=2,
+        DesiredCapacity=0,
+    )
+    stack = {
+        "compute": {"auto_scaling_group": NAME, "instance_ids": []},
+        "load_balancer": {"target_group_arn": ""},
+    }
+    return {"stack": stack, "backend_port": 3000, "parameter_prefix": "/cars/prod", "deploy_unhealthy": False}
+
+
+def test_a_release_that_nobody_would_try_is_refused(empty_group: dict[str, Any], tasks: Callable[..., str]) -> None:
+    """New instances would start with it."""
+    output = tasks("rollout", "preflight", fails=True, **empty_group)
+    assert f"Nothing was touched, for no instance of {NAME} is in service: see why with" in output
+    assert "If the release is the cure: -e deploy_unhealthy=true" in output
+    tasks("rollout", "preflight", **{**empty_group, "deploy_unhealthy": True})
+
+
 def test_the_certificate_of_an_api_goes_when_its_name_has_gone_before(api: Api, tasks: Callable[..., str]) -> None:
     """Whoever was killed between the two has left the certificate, and the record that validated it."""
     acm, route53 = api.client("acm"), api.client("route53")

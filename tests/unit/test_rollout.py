@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from plugins.module_utils.rollout import (
     below_floor,
     failure_lines,
     least_healthy,
+    may_change,
     obstacles,
     said,
     summary_lines,
@@ -107,6 +109,34 @@ def test_of_two_one_goes_and_of_one_healthy_none() -> None:
 def test_what_serves_nobody_may_always_be_cured() -> None:
     assert below_floor(sight({"a": HEALTHY, "b": Target("unhealthy")}), ["b"], "100%") == ""
     assert below_floor(sight({"a": Target("unhealthy"), "b": Target("unhealthy")}), ["a", "b"], "50%") == ""
+
+
+def test_one_that_was_lost_counts_until_its_successor_is_in_service() -> None:
+    """Of two the first is killed: the other is the last that serves."""
+    lost = Sight(
+        "cars-backend",
+        balanced=True,
+        instances={"a": "Terminating", "b": "InService", "c": "Pending:Wait"},
+        targets={"b": HEALTHY},
+        desired=2,
+    )
+    refusal = below_floor(lost, ["b"], "50%")
+    assert "would leave 0 healthy of 2 hosts, and 1 must stay" in refusal
+    assert "not in service yet: 1 (c)" in refusal
+    assert may_change(lost, ["b"], "50%")
+    succeeded = replace(lost, instances={"b": "InService", "c": "InService"}, targets={"b": HEALTHY, "c": HEALTHY})
+    assert below_floor(succeeded, ["b"], "50%") == ""
+    # One that is alone by its group's will has nobody who could take over.
+    assert below_floor(Sight("cars", balanced=True, instances={"b": "InService"}, desired=1), ["b"], "50%") == ""
+
+
+def test_what_no_waiting_mends_is_not_waited_for() -> None:
+    four = replace(sight(dict.fromkeys("abcd", HEALTHY)), desired=4)
+    assert below_floor(four, ["c", "d"], "3")
+    assert not may_change(four, ["c", "d"], "3")
+    one_starts = sight({"a": HEALTHY, "b": HEALTHY, "c": Target("initial")})
+    assert below_floor(one_starts, ["b"], "50%")
+    assert may_change(one_starts, ["b"], "50%")
 
 
 def test_batches() -> None:
