@@ -51,7 +51,7 @@ options:
     type: int
     required: true
   timeout:
-    description: Seconds to wait.
+    description: Seconds to wait. Where a target drains its group's deregistration delay comes on top.
     type: int
     required: true
 """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +26,14 @@ MOST_INSTANCES = 50
 #: AWS's throttling must not end a deployment in its middle.
 _CONFIG = Config(retries={"mode": "adaptive", "total_max_attempts": 10})
 _ALIVE = ("pending", "running")
+_DELAY = "deregistration_delay.timeout_seconds"
 _WORDS = {"out": "drained", "in": "in service"}
 
 Outcome = dict[str, Any]
+
+
+class OrphanError(RuntimeError):
+    """Nobody is there any more who waits for this."""
 
 
 class Clients(dict[str, Any]):
@@ -126,9 +133,12 @@ class Traffic:
     ) -> tuple[bool, dict[str, Outcome]]:
         """Tell the load balancer, wait, and return whether it had to be told and what became of each host.
 
-        :param timeout: seconds to wait; for those that are ``doubtful`` at most :data:`DOUBT_SECONDS`.
+        :param timeout: seconds to wait; for those that are ``doubtful`` at most :data:`DOUBT_SECONDS`. Where a target
+            drains its group's deregistration delay comes on top.
+        :raises OrphanError: the run that asked for it is gone.
         """
         began = looked = time.monotonic()
+        drains = False
         changed = False
         outcomes: dict[str, Outcome] = {}
         waiting = list(names)
@@ -136,16 +146,31 @@ class Traffic:
         while waiting:
             # Again in each round: a target that is registered while it drains may be gone at the end of that.
             seen = targets_of(self._clients["elbv2"], self._arn)
-            if wanted := [name for name in _to_change(state, waiting, seen) if name not in refused]:
+            wanted = [name for name in _to_change(state, waiting, seen) if name not in refused]
+            gone: list[str] = []
+            if wanted and state == "in":
+                # Its group has deregistered one that it terminates, and would not do so again.
+                looked = time.monotonic()
+                gone = self.gone(waiting, doubtful)
+                wanted = [name for name in wanted if name not in gone]
+            if _orphaned():
+                # The next run puts back what this one takes out.
+                raise OrphanError("the run that asked for it is gone")
+            if wanted:
                 refused |= self._tell(state, wanted)
                 changed = changed or not refused.issuperset(wanted)
                 seen = targets_of(self._clients["elbv2"], self._arn)
             seconds = round(time.monotonic() - began, 1)
-            late = [n for n in waiting if seconds >= (min(timeout, DOUBT_SECONDS) if n in doubtful else timeout)]
-            gone: list[str] = []
+            late = _late(waiting, seconds, timeout, doubtful)
+            if not drains and any(seen.get(name, Target()).state == "draining" for name in late):
+                drains, timeout = True, timeout + self._delay()
+                late = _late(waiting, seconds, timeout, doubtful)
             if late or refused.intersection(waiting) or time.monotonic() - looked >= GONE_SECONDS:
                 looked = time.monotonic()
                 gone = self.gone(waiting, doubtful)
+            # A doubtful one stays: its group is to see that it is not healthy.
+            if state == "in" and (left := _to_change("out", (name for name in gone if name not in doubtful), seen)):
+                self._tell("out", left)
             for name in waiting:
                 target = seen.get(name, Target())
                 if name in gone:
@@ -162,6 +187,12 @@ class Traffic:
             if waiting:
                 time.sleep(self._poll)
         return changed, outcomes
+
+    def _delay(self) -> float:
+        """Return for how many seconds at most a target drains."""
+        elbv2 = self._clients["elbv2"]
+        attributes = elbv2.describe_target_group_attributes(TargetGroupArn=self._arn)["Attributes"]
+        return next((float(item["Value"]) for item in attributes if item["Key"] == _DELAY), 0.0)
 
     def _tell(self, state: str, names: list[str]) -> set[str]:
         """Register or deregister; return those that AWS refuses because their instance does not run."""
@@ -201,6 +232,16 @@ class Traffic:
             or (item["InstanceId"] in doubtful and item["HealthStatus"].upper() == "UNHEALTHY")
         }
         return [name for name in asked if name not in alive or name in leaving]
+
+
+def _orphaned() -> bool:
+    """Whether Ansible, whose workers go on when it is killed, is gone."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and parent.pid != os.getppid()
+
+
+def _late(waiting: Iterable[str], seconds: float, timeout: float, doubtful: Collection[str]) -> list[str]:
+    return [name for name in waiting if seconds >= (min(timeout, DOUBT_SECONDS) if name in doubtful else timeout)]
 
 
 def _to_change(state: str, names: Iterable[str], seen: Mapping[str, Target]) -> list[str]:

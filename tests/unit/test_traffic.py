@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plugins.module_utils import traffic
 from plugins.module_utils.rollout import Target
-from plugins.module_utils.traffic import Traffic, look
+from plugins.module_utils.traffic import OrphanError, Traffic, look
 
 
 class InvalidTargetError(Exception):
@@ -27,6 +32,8 @@ class Cloud:
         leaving: lifecycle of those that their group terminates.
         given_up: those that their group has found unhealthy and has not replaced yet.
         told: the calls that change something.
+        delay: the deregistration delay.
+        drains: what is said in turn of a target that is deregistered.
     """
 
     states: dict[str, list[str]]
@@ -35,6 +42,8 @@ class Cloud:
     given_up: set[str] = field(default_factory=set)
     told: list[tuple[str, ...]] = field(default_factory=list)
     comes_up: bool = True
+    delay: float = 0
+    drains: list[str] = field(default_factory=lambda: ["draining"] * 3)
 
     class exceptions:  # noqa: N801 - as boto3 calls it
         InvalidTargetException = InvalidTargetError
@@ -56,7 +65,10 @@ class Cloud:
         names = [target["Id"] for target in Targets]
         self.told.append(("out", *names))
         for name in names:
-            self.states[name] = ["draining", "draining", "draining", "absent"]
+            self.states[name] = [*self.drains, "absent"] if self.drains[-1] == "draining" else list(self.drains)
+
+    def describe_target_group_attributes(self, TargetGroupArn: str) -> dict[str, Any]:  # noqa: N803
+        return {"Attributes": [{"Key": "deregistration_delay.timeout_seconds", "Value": str(self.delay)}]}
 
     def register_targets(self, TargetGroupArn: str, Targets: list[dict[str, Any]]) -> None:  # noqa: N803
         names = [target["Id"] for target in Targets]
@@ -167,14 +179,74 @@ def test_a_look_at_group_and_targets() -> None:
     class Group:
         def describe_auto_scaling_groups(self, AutoScalingGroupNames: list[str]) -> dict[str, Any]:  # noqa: N803
             members = [{"InstanceId": "a", "LifecycleState": "InService"}]
-            return {"AutoScalingGroups": [{"Instances": members}]}
+            return {"AutoScalingGroups": [{"Instances": members, "DesiredCapacity": 2}]}
 
         def describe_instance_refreshes(self, **arguments: Any) -> dict[str, Any]:
             return {"InstanceRefreshes": [{"InstanceRefreshId": "r-1", "Status": "InProgress"}]}
 
     cloud = Cloud({"a": ["healthy"]})
     seen = look({**cloud.clients, "autoscaling": Group()}, "cars", "arn", [])
-    assert (seen.instances, seen.refresh) == ({"a": "InService"}, ("r-1", "InProgress"))
+    assert (seen.instances, seen.desired, seen.refresh) == ({"a": "InService"}, 2, ("r-1", "InProgress"))
     assert seen.targets == {"a": Target("healthy", "Target.Healthy")}
     alone = look(cloud.clients, "", "", ["i-1"])
     assert (alone.hosts, alone.balanced, alone.refresh) == (["i-1"], False, None)
+
+
+def test_one_that_its_group_terminates_is_not_registered_again() -> None:
+    """Its group has deregistered it, and would not do so a second time: it would get requests to its end."""
+    cloud = Cloud({"a": ["draining"], "b": ["absent"]}, leaving={"a": "Terminating:Wait"})
+    _changed, outcomes = of(cloud).bring("in", ["a", "b"], 5)
+    assert cloud.told == [("in", "b")]
+    assert (outcomes["a"]["gone"], outcomes["b"]["gone"]) == (True, False)
+
+
+def test_one_that_its_group_terminates_after_it_was_registered_is_taken_out_again() -> None:
+    cloud = Cloud({"a": ["absent"]}, comes_up=False)
+    registering = cloud.register_targets
+
+    def then_terminate(TargetGroupArn: str, Targets: list[dict[str, Any]]) -> None:  # noqa: N803
+        registering(TargetGroupArn, Targets)
+        cloud.leaving["a"] = "Terminating:Wait"
+
+    cloud.register_targets = then_terminate  # type: ignore[method-assign]
+    _changed, outcomes = of(cloud).bring("in", ["a"], 5)
+    assert cloud.told == [("in", "a"), ("out", "a")]
+    assert outcomes["a"]["gone"]
+
+
+def test_what_drains_has_its_groups_delay_on_top() -> None:
+    cloud = Cloud({"a": ["healthy"]}, delay=5)
+    cloud.drains = ["draining"] * 50
+    _changed, outcomes = of(cloud).bring("out", ["a"], 0.02)
+    assert outcomes["a"]["error"] == ""
+    cloud = Cloud({"a": ["draining"]})
+    _changed, outcomes = of(cloud).bring("out", ["a"], 0.02)
+    assert outcomes["a"]["error"].startswith("the load balancer says draining")
+
+
+def work_against(folder: Path) -> None:
+    """Take a host out, which somebody else puts back all the time, in a worker of a process that is killed."""
+
+    def worker() -> None:
+        cloud = Cloud({"a": ["healthy"]})
+        cloud.drains = ["draining", "healthy"]
+        try:
+            of(cloud).bring("out", ["a"], 60)
+        except OrphanError:
+            (folder / "ended").write_text(f"{len(cloud.told)}")
+
+    process = multiprocessing.get_context("fork").Process(target=worker)
+    process.start()
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_whose_run_was_killed_does_not_work_against_the_next(tmp_path: Path) -> None:
+    run = multiprocessing.get_context("fork").Process(target=work_against, args=(tmp_path,))
+    run.start()
+    run.join(10)
+    assert run.exitcode == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "ended").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert int((tmp_path / "ended").read_text()) > 1
