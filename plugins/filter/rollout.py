@@ -9,7 +9,7 @@ from typing import Any
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from plugins.module_utils.rollout import batches, failure_lines, said, summary_lines, trouble
+from plugins.module_utils.rollout import batches, error, failure_lines, said, summary_lines, trouble
 
 
 class FilterModule:
@@ -19,6 +19,7 @@ class FilterModule:
         """Return them."""
         return {
             "rollout_batches": batches,
+            "rollout_error": error,
             "rollout_failures": failure_lines,
             "rollout_said": said,
             "rollout_summary": summary_lines,

@@ -216,6 +216,11 @@ def trouble(result: Mapping[str, Any]) -> dict[str, Any]:
     return {"cause": cause, "log": answer.get("log", []), "unreachable": False}
 
 
+def error(result: Mapping[str, Any]) -> str:
+    """Say why a task on the controller failed; nothing where it did not, or did not run."""
+    return str(result.get("msg") or "no reason is given").removeprefix("Task failed: ") if result.get("failed") else ""
+
+
 def _last_line(text: Any) -> str:
     lines = [line.strip() for line in str(text or "").splitlines() if line.strip()]
     return lines[-1] if lines else "no reason is given"

@@ -14,6 +14,7 @@ from plugins.module_utils.rollout import (
     Target,
     batches,
     below_floor,
+    error,
     failure_lines,
     least_healthy,
     may_change,
@@ -182,6 +183,12 @@ def test_a_host_that_cannot_be_reached_and_one_of_former_days() -> None:
     for error in ("argument verb: invalid choice: 'migrate'", "unrecognized arguments: --drained"):
         old = trouble(ran(2, error=f"usage: …\nbackend-release: error: {error}"))
         assert "run playbooks/configure.yml" in old["cause"]
+
+
+def test_why_a_task_on_the_controller_failed() -> None:
+    assert error({"failed": True, "msg": "Task failed: no answer"}) == "no answer"
+    assert error({"failed": True}) == "no reason is given"
+    assert error({"msg": "all is well"}) == error({"skipped": True}) == error({}) == ""
 
 
 def test_the_report_names_host_phase_cause_and_last_lines() -> None:
