@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,11 @@ class Trial:
             (folder / file).chmod(0o755)
 
     def run(
-        self, answers: dict[str, Any], batches: list[int] | None = None, entry: str = "main"
+        self,
+        answers: dict[str, Any],
+        batches: list[int] | None = None,
+        entry: str = "main",
+        names: Sequence[str] = HOSTS,
     ) -> dict[str, dict[str, Any]]:
         """Deploy; return the facts of each host as they are at the end, which a later play finds."""
         (self.folder / "answers.json").write_text(json.dumps(answers))
@@ -84,7 +89,9 @@ class Trial:
             {
                 "hosts": "localhost",
                 "gather_facts": False,
-                "tasks": [{"ansible.builtin.set_fact": {"rollout_sight": {"hosts": HOSTS, "healthy": HOSTS}}}],
+                "tasks": [
+                    {"ansible.builtin.set_fact": {"rollout_sight": {"hosts": list(names), "healthy": list(names)}}}
+                ],
             },
             {
                 "hosts": "hosts",
@@ -123,7 +130,7 @@ class Trial:
         inventory = {
             "all": {
                 "hosts": {"localhost": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}},
-                "children": {"hosts": {"hosts": dict.fromkeys(HOSTS, hosts)}},
+                "children": {"hosts": {"hosts": dict.fromkeys(names, hosts)}},
             }
         }
         for name, content in (("plays", plays), ("inventory", inventory), ("variables", variables)):
@@ -206,6 +213,12 @@ def test_after_a_canary_that_is_lost_the_next_is_watched(trial: Trial) -> None:
     assert [line for line in trial.told() if line.endswith("watch")] == ["i-2 watch"]
     assert not any("rollout_failure" in facts[name] for name in HOSTS)
     assert "rollout_times" in facts["i-3"]
+
+
+def test_of_one_that_is_alone_nobody_tried_the_release(trial: Trial) -> None:
+    (trial.folder / "dies-at-activate-i-1").touch()
+    facts = trial.run({"in i-1 doubtful": gone("i-1")}, names=["i-1"])
+    assert facts["i-1"]["rollout_failure"]["phase"] == "switching"
 
 
 @pytest.mark.parametrize("lost", [True, False])
