@@ -100,8 +100,8 @@ def obstacles(sight: Sight) -> list[str]:
         return []
     refresh, status = sight.refresh
     return [
-        f"an instance refresh of {sight.group} is at work ({refresh}, {status}): wait for it, or end it with "
-        f"`aws autoscaling cancel-instance-refresh --auto-scaling-group-name {sight.group}`"
+        f"an instance refresh of {sight.group} is at work ({refresh}, {status}): wait for it, or take it back with "
+        f"`aws autoscaling rollback-instance-refresh --auto-scaling-group-name {sight.group}`"
     ]
 
 

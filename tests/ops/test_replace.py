@@ -186,6 +186,20 @@ def test_every_instance_is_replaced_and_the_pointer_moves_last(fleet: Fleet) -> 
     assert [name for name in fleet.account.writes() if "Object" not in name] == []
 
 
+def test_what_a_deployment_in_place_has_suspended_is_resumed(fleet: Fleet) -> None:
+    """It was killed; what somebody else has suspended stays so, and is in the way."""
+    ours = ["AZRebalance", "InstanceRefresh", "ScheduledActions"]
+    fleet.ssm.put_parameter(Name=f"{PARAMETERS}/suspended", Value=json.dumps(ours), Type="String", Tags=TAGS)
+    fleet.api.suspend_processes(AutoScalingGroupName=GROUP, ScalingProcesses=[*ours, "Launch"])
+    for run in ("--check",), ():
+        refused = fleet.account.play(*REPLACE, "-e", "release=2.0.0", *run)
+        assert refused.code != 0
+        assert f"error: {GROUP} has suspended Launch, without which no instance is replaced" in refused.output
+        assert "InstanceRefresh," not in refused.output
+    assert [each["ProcessName"] for each in fleet.group()["SuspendedProcesses"]] == ["Launch"]
+    assert not fleet.ssm.get_parameters(Names=[f"{PARAMETERS}/suspended"])["Parameters"]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_run_that_was_killed_is_finished_by_the_next(fleet: Fleet, ended: bool) -> None:

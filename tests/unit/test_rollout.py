@@ -67,7 +67,7 @@ def test_an_instance_refresh_is_in_the_way() -> None:
     assert obstacles(sight({"a": HEALTHY})) == []
     [line] = obstacles(Sight("cars-backend", True, {}, refresh=("r-1", "InProgress")))
     assert "(r-1, InProgress)" in line
-    assert "cancel-instance-refresh --auto-scaling-group-name cars-backend" in line
+    assert "rollback-instance-refresh --auto-scaling-group-name cars-backend" in line
 
 
 @pytest.mark.parametrize(
