@@ -270,3 +270,54 @@ def test_a_flow_log_leaves_the_policy_of_its_bucket(api: Api, tasks: Callable[..
     assert "changed=0" in said
     log("REJECT")
     assert statements() == ["DenyPlainHttp", "LoadBalancer", *written]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_rollout_that_failed_says_with_which_release_new_instances_start(
+    api: Api, tasks: Callable[..., str], late: bool
+) -> None:
+    """A second pass comes when the release is approved, and what was read before says otherwise."""
+    said = tasks(
+        "rollout",
+        "finish",
+        fails=True,
+        rollout_release="2.0.0",
+        rollout_hosts=["localhost"],
+        rollout_late=late,
+        rollout_started=0,
+        rollout_failure={"host": "i-1", "phase": "switching", "cause": "it is not healthy", "log": []},
+        parameter_prefix="/cars/prod",
+        backend_port=3000,
+        stack={"release": "1.0.0", "compute": {"auto_scaling_group": ""}},
+    )
+    assert "i-1 failed at switching: it is not healthy" in said
+    assert ("new instances start with 1.0.0" in said) is not late
+    assert ("2.0.0 is approved, and new instances start with it" in said) is late
+    assert f"playbooks/deploy.yml -e release={'2.0.0' if late else '1.0.0'}`" in said
+
+
+def test_migrations_that_hang_are_ended_on_their_host(
+    tasks: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all their processes, also those that do not listen to a signal."""
+    tool = tmp_path / "backend-release"
+    tool.write_text(f"#!/bin/sh\ntrap '' TERM\nsleep 600 &\necho $! > {tmp_path}/child\nwait\n")
+    tool.chmod(0o755)
+    (tmp_path / "failed_migrate.yml").write_text(json.dumps([{"ansible.builtin.debug": {"msg": "{{ hooks_error }}"}}]))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    said = tasks(
+        "rollout",
+        "migrate",
+        rollout_release="2.0.0",
+        rollout_migrate_timeout=1,
+        hooks_directory=str(tmp_path),
+        ansible_become=False,
+        ansible_python_interpreter=sys.executable,
+        parameter_prefix="/cars/prod",
+        backend_port=3000,
+        public_url="",
+        reason="",
+        stack={"release": "1.0.0", "compute": {"auto_scaling_group": ""}},
+    )
+    assert "the migrations did not end within 1 s (rollout_migrate_timeout) and were killed" in said, said
+    assert not Path("/proc", (tmp_path / "child").read_text().strip()).exists()
