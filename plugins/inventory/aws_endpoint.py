@@ -68,7 +68,7 @@ plugin: aws_endpoint
 target: lab
 """
 
-WORDS = {"strategy": "deploy_strategy"}
+WORDS = {"strategy": "deploy_strategy", "version": "release"}
 """What a person writes with ``-e``, and the variable that it sets."""
 #: Of every client that does not choose for itself: AWS's throttling must not end a run in the middle of something.
 PATIENCE = {"AWS_RETRY_MODE": "adaptive", "AWS_MAX_ATTEMPTS": "6"}
@@ -149,7 +149,7 @@ def lab_answers(url: str) -> bool:
 
 
 def rename_words(given: dict[str, Any]) -> None:
-    """Give what a person wrote with ``-e`` another name, in place, where Ansible keeps the word for itself."""
+    """Give what a person wrote with ``-e`` the name that playbooks know it by, in place."""
     for word, name in WORDS.items():
         if word in given:
             given[name] = given.pop(word)

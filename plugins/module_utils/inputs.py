@@ -46,7 +46,6 @@ SSH_PORT = 22
 RETENTION_DAYS = frozenset({1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653})
 #: What other tools, and people, call our variables.
 OTHER_NAMES = {
-    "version": "release",
     "app": "app_name",
     "application": "app_name",
     "env": "deploy_env",

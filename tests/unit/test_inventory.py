@@ -27,8 +27,8 @@ def test_anything_else_is_not(url: str) -> None:
     assert "the lab inventory talks to this machine only" in aws_endpoint.lab_endpoint_problem(url)
 
 
-def test_a_word_that_ansible_keeps_gets_another_name() -> None:
-    given = {"strategy": "replace", "release": "2.0.0"}
+def test_what_people_write_is_the_variable_that_playbooks_know() -> None:
+    given = {"strategy": "replace", "version": "2.0.0"}
     aws_endpoint.rename_words(given)
     assert given == {"deploy_strategy": "replace", "release": "2.0.0"}
 
