@@ -22,7 +22,11 @@ def answer(code: int, **result: object) -> None:
 def main() -> None:
     """Do what the command line says, and note that it was said."""
     folder = Path(sys.argv[1])
-    verb, version = sys.argv[2:4]
+    words = sys.argv[2:]
+    if "--wait" in words:
+        at = words.index("--wait")
+        del words[at : at + 2]
+    verb, version = words[:2]
     check = "--check" in sys.argv
     current, installed = folder / "current", folder / version
     if not check:
