@@ -180,8 +180,8 @@ def test_a_host_that_cannot_be_reached_and_one_of_former_days() -> None:
     gone = trouble({"unreachable": True, "msg": "Task failed: Failed to connect to the host via ssh: No route to host"})
     assert gone["unreachable"]
     assert gone["cause"] == "it cannot be reached: Failed to connect to the host via ssh: No route to host"
-    for error in ("argument verb: invalid choice: 'migrate'", "unrecognized arguments: --drained"):
-        old = trouble(ran(2, error=f"usage: …\nbackend-release: error: {error}"))
+    for words in ("argument verb: invalid choice: 'migrate'", "unrecognized arguments: --drained"):
+        old = trouble(ran(2, error=f"usage: …\nbackend-release: error: {words}"))
         assert "run playbooks/configure.yml" in old["cause"]
 
 
