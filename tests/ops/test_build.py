@@ -143,7 +143,7 @@ def test_every_mistake_is_named_at_once(account: Account, build: Build, shop: Pa
     stopped = build("-e", "version=1", "-e", "build_tests=flase", "-e", f"hooks_directory={hooks}")
     assert stopped.code != 0
     for message in (
-        "version (-e): playbooks know it by another name; write -e release=…",
+        "release (-e): build names the release after its sources",
         "build_tests (-e): 'flase' is neither; true or false",
         f"{hooks}/after_biuld.yml (hooks_directory): no hook has this name, so it would never run; did you mean",
         f"{hooks}/after_build.yml (hooks_directory): cannot be read (",

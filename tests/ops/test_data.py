@@ -143,7 +143,8 @@ def basic(account: Account, tmp_path: Path) -> Environment:
 def test_save_prove_and_restore(basic: Environment) -> None:
     none = basic.play("restore")
     assert none.code != 0
-    assert f"{NAME} has no backup that is available; make one: ansible-playbook playbooks/backup.yml" in none.output
+    mend = "ansible-playbook -i inventories/lab playbooks/backup.yml"
+    assert f"{NAME} has no backup that is available; make one: {mend}" in none.output
 
     basic.account.writes()
     trial = basic.play("backup", "--check")

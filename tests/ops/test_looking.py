@@ -91,7 +91,8 @@ def test_doctor(account: Account, hosts: dict[str, str]) -> None:
     assert f"group {NAME}-backend: its processes AZRebalance are suspended" in sick.output
     assert "aws autoscaling resume-processes" in sick.output
     # This machine is no host of the backend, and says so.
-    assert sick.output.count("it has not the project's configuration; ansible-playbook playbooks/configure.yml") == 2
+    mend = "ansible-playbook -i inventories/lab playbooks/configure.yml"
+    assert sick.output.count(f"it has not the project's configuration; {mend}") == 2
     assert "not checked: quota vCPUs of standard On-Demand instances: " in sick.output
     assert account.writes() == []
 

@@ -11,7 +11,7 @@ from tests.ops.stage import make_instance
 PLAYBOOK = """
 - hosts: hosts
   gather_facts: false
-  vars: {this_region: us-east-1}
+  vars: {this_region: us-east-1, run_playbook: ansible-playbook}
   tasks:
     - ansible.builtin.include_role: {name: reload}
       vars: {reload_connect_timeout: 2}
@@ -49,7 +49,7 @@ echo '{{"current": "1.0.0"}}'
 CALLER = """
 - hosts: hosts
   gather_facts: false
-  vars: {this_region: us-east-1}
+  vars: {this_region: us-east-1, run_playbook: ansible-playbook}
   tasks:
     - block:
         - ansible.builtin.include_role: {name: reload}
