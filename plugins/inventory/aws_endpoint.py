@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-from ansible import constants, context
+from ansible import context
 from ansible.errors import AnsibleError
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.template import Templar
@@ -151,7 +151,8 @@ def lab_answers(url: str) -> bool:
 def rename_words(given: dict[str, Any]) -> None:
     """Give what a person wrote with ``-e`` the name that playbooks know it by, in place."""
     for word, name in WORDS.items():
-        if word in given:
+        # Of both names, one is refused later.
+        if word in given and name not in given:
             given[name] = given.pop(word)
 
 
@@ -159,12 +160,11 @@ def command_line(arguments: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     """Return how a command about the same environment begins: with the same inventory, names and region.
 
     :param arguments: Ansible's command line (``ansible.context.CLIARGS``).
-    :param given: the variables that were given with ``-e``.
+    :param given: the variables that were given with ``-e``, and the region also when the caller's environment names it.
     """
     words = ["ansible-playbook"]
-    sources = list(arguments.get("inventory") or ())
-    if sources != list(constants.DEFAULT_HOST_LIST):
-        for source in sources:
+    for source in arguments.get("inventory") or ():
+        if Path(source) != ROOT / "inventories/aws":
             path = os.path.relpath(source)
             words += ["-i", source if "," in source or path.startswith("..") else path]
     for name in ("app_name", "deploy_env", "aws_region"):
@@ -202,11 +202,14 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
             os.environ["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "true"
         values = self._check_inputs(loader)
         region = str(values["aws_region"])
+        given = dict(load_extra_vars(loader))
+        if os.environ.get("AWS_REGION"):
+            given.setdefault("aws_region", region)
+        os.environ[COMMAND] = command_line(context.CLIARGS, given)
         os.environ.update(AWS_REGION=region, AWS_DEFAULT_REGION=region)
         for name, value in PATIENCE.items():
             os.environ.setdefault(name, value)
         os.environ.update(VAHANA_APP=str(values["app_name"]), VAHANA_ENV=str(values["deploy_env"]))
-        os.environ[COMMAND] = command_line(context.CLIARGS, load_extra_vars(loader))
         if target == "lab":
             if not lab_answers(url):
                 self._refuse(LAB_IS_DOWN)

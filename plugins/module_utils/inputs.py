@@ -46,6 +46,7 @@ SSH_PORT = 22
 RETENTION_DAYS = frozenset({1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653})
 #: What other tools, and people, call our variables.
 OTHER_NAMES = {
+    "version": "release",
     "app": "app_name",
     "application": "app_name",
     "env": "deploy_env",
@@ -113,8 +114,9 @@ class Knowledge:
     :param sources: file that sets a variable, by the variable's name.
     :param given: names given on the command line.
     :param verb: name of the playbook that was called, e.g. ``deploy``.
-    :param own: words in what the user has written and the run reads (hooks, a playbook): names of the user's own
+    :param own: words in what the user has written and the run reads, hooks and settings: names of the user's own
         variables are among them. None when that is not known, and every name may be one.
+    :param whole: whether every task is to run, and not those of some tags.
     """
 
     tiers: Sequence[str]
@@ -124,6 +126,7 @@ class Knowledge:
     given: Collection[str] = ()
     verb: str = ""
     own: Collection[str] | None = None
+    whole: bool = True
 
     def where(self, name: str) -> str:
         """Say where a person finds the value of ``name``."""
@@ -168,10 +171,15 @@ def suggestion(wrong: str, right: Collection[str], likeness: float = 0.5) -> str
 
 def _unknown_variables(_values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
     for name in known.given:
-        if name in known.variables or name in (known.own or ()) or name.startswith("ansible_"):
+        # What scale says of a group's limits is its own.
+        if known.verb == "scale" and name in ("min", "max"):
+            continue
+        if name in known.variables or name.startswith("ansible_"):
             continue
         if name in OTHER_NAMES:
             yield Problem(name, "-e", "playbooks know it by another name", f"write -e {OTHER_NAMES[name]}=…")
+            continue
+        if name in (known.own or ()):
             continue
         close = difflib.get_close_matches(name, known.variables, n=1, cutoff=VARIABLE_LIKENESS)
         mend = f"did you mean {close[0]}?" if close else "leave it out: no hook of yours names it either"
@@ -296,7 +304,10 @@ def _domain(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
 
 
 def _release(values: Mapping[str, Any], known: Knowledge) -> Iterable[Problem]:
-    release = str(values.get("release") or "")
+    given = values.get("release") or ""
+    if not isinstance(given, str):
+        yield Problem("release", known.where("release"), f"{given} is a number here", f'put it in quotes: "{given}"')
+    release = str(given)
     if release and not RELEASE_NAME.fullmatch(release):
         yield Problem(
             "release",
@@ -323,7 +334,12 @@ def _parse_network(name: str, text: Any, known: Knowledge) -> tuple[IPv4Network 
             name, where, f"{network} is too large", f"AWS takes /{LARGEST_NETWORK} to /{SMALLEST_NETWORK}"
         )
         return None, [problem]
-    if network.is_loopback or network.is_link_local or network.is_multicast or network.is_unspecified:
+    if (
+        network.is_loopback
+        or network.is_link_local
+        or network.is_multicast
+        or network.subnet_of(IPv4Network("0.0.0.0/8"))
+    ):
         # "VPC CIDR blocks", Amazon VPC User Guide.
         problem = Problem(name, where, f"{network} is kept for other things", "choose a private one, e.g. 10.0.0.0/16")
         return None, [problem]

@@ -68,11 +68,21 @@ _KINDS = {bool: "bool", int: "int", list: "list", dict: "dict"}
 """Python's types in the words of argument specs."""
 
 
-def words_of(*paths: Path) -> frozenset[str]:
-    """Return everything that could be the name of a variable in these files, and in those of these folders."""
-    files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
-    texts = (file.read_text(encoding="utf-8", errors="ignore") for file in files)
-    return frozenset(word for text in texts for word in re.findall(r"[A-Za-z_]\w*", text))
+def words_of(*paths: Path, text: str = "") -> frozenset[str]:
+    """Return everything that could be the name of a variable in these files, those of these folders, and a text."""
+    words = set(_WORD.findall(text))
+    for path in paths:
+        for file in [path] if path.is_file() else path.rglob("*"):
+            # What is not to be read, or too large to be settings, is none.
+            with contextlib.suppress(OSError):
+                if file.is_file() and file.stat().st_size <= _LARGEST_SETTINGS:
+                    words.update(_WORD.findall(file.read_text(encoding="utf-8", errors="ignore")))
+    return frozenset(words)
+
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_LARGEST_SETTINGS = 2**20
+"""Bytes."""
 
 
 def verb_variables(root: Path) -> frozenset[str]:
@@ -80,10 +90,16 @@ def verb_variables(root: Path) -> frozenset[str]:
     return frozenset(_read(root / "group_vars" / "all" / "verbs.yml"))
 
 
+# The C parser reads all argument specs in a tenth of the time; not every PyYAML has it.
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads what is there, and None for what only Ansible can read (``!vault``)."""
+
+
+_Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
+
+
 def _read(path: Path) -> dict[str, Any]:
-    # The C parser reads all argument specs in a tenth of the time; not every PyYAML has it.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     return content if isinstance(content, dict) else {}
 
 
@@ -103,31 +119,37 @@ def knowledge(
     root: Path,
     sources: dict[str, str],
     tiers: Collection[str],
-    given: Collection[str],
+    given: Mapping[str, Any],
     arguments: Mapping[str, Any] | None = None,
     hooks: str = "",
 ) -> Knowledge:
     """Gather what :func:`plugins.module_utils.inputs.check_inputs` has to know.
 
+    :param given: variables that were given on the command line.
     :param arguments: Ansible's command line (``ansible.context.CLIARGS``).
     :param hooks: the user's folder of hooks, relative to ``root``.
     """
+    arguments = arguments or {}
     # Of `ansible` it is a pattern, of `ansible-inventory` nothing.
-    called = (arguments or {}).get("args")
-    paths = called if isinstance(called, list | tuple) else ()
-    playbooks = [Path(path) for path in paths if str(path).endswith((".yml", ".yaml"))]
+    called = arguments.get("args")
+    playbooks = [Path(path).resolve() for path in called] if isinstance(called, list | tuple) else []
+    ours = bool(playbooks) and all(path.parent in (root, root / "playbooks") for path in playbooks)
     variables = known_variables(root)
-    # Only a name of the user's own is looked for there.
-    strange = bool(playbooks) and not set(variables).issuperset(given)
-    folder = [root / Path(hooks).expanduser()] if hooks else []
+    own: Collection[str] | None = None
+    # A playbook of the user's own, with all that it includes, may read what it likes.
+    if ours and not set(variables).issuperset(given):
+        folders = [root / "group_vars", *(root / Path(folder).expanduser() for folder in [hooks] if folder)]
+        inventories = [Path(source) for source in arguments.get("inventory") or () if "," not in str(source)]
+        own = words_of(*folders, *inventories, text=" ".join(map(str, given.values())))
     return Knowledge(
         tiers=list(tiers),
         regions=region_names(),
         variables=variables,
         sources=sources,
         given=sorted(given),
-        verb=verb_of(arguments or {}),
-        own=words_of(*playbooks, *folder) if strange else None,
+        verb=verb_of(arguments),
+        own=own,
+        whole=set(arguments.get("tags") or ()) <= {"all"} and not arguments.get("skip_tags"),
     )
 
 

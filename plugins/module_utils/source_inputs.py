@@ -28,13 +28,16 @@ def check_release_sources(values: Mapping[str, Any], known: Knowledge, project: 
     :param project: the folder that relative paths start from.
     """
     named = values.get("release") and str(values.get("release_build_named", False)).lower() not in ("true", "yes")
+    builds = known.verb in _BUILDS and known.whole and not named and not values.get("service")
     # What a commit holds is looked at when it has been taken out; before the tier's data is loaded nobody knows.
-    if known.verb not in _BUILDS or named or values.get("ref") or "layers" not in values:
+    if not builds or values.get("ref") or "layers" not in values:
         return
     folders = {name.split("_")[1]: str(values.get(name) or "") for name in SOURCE_INPUTS if name.endswith("_source")}
     sources = {role: project / Path(folder).expanduser() for role, folder in folders.items() if folder}
     for problem in check_sources(sources, str(values.get("release_start_file") or START_FILE)):
         what, _, mend = problem.partition("; ")
-        role = next((role for role in sources if str(sources[role]) in problem), "backend")
+        # One may be in the other's folder.
+        told_of = [role for role in sources if str(sources[role]) in problem]
+        role = max(told_of, key=lambda each: len(str(sources[each])), default="backend")
         name = f"release_{role}_source"
         yield Problem(name, known.where(name), what, mend)

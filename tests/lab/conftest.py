@@ -104,7 +104,7 @@ def assert_nothing_left() -> None:
     assert podman.containers() == {}
     assert podman.networks() == {}
     assert machine.blackholes() == set()
-    assert run("pgrep", "-f", "lab serve", check=False).output == ""
+    assert run("pgrep", "-f", r"lab\.cli serve", check=False).output == ""
 
 
 @pytest.fixture(scope="session")

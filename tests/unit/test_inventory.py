@@ -203,5 +203,5 @@ def test_a_command_begins_like_the_one_that_runs(monkeypatch: pytest.MonkeyPatch
     given = {"app_name": "shop", "deploy_env": "test", "release": "1"}
     begins = "ansible-playbook -i inventories/lab -e app_name=shop -e deploy_env=test"
     assert aws_endpoint.command_line(lab, given) == begins
-    default = {"inventory": tuple(aws_endpoint.constants.DEFAULT_HOST_LIST)}
+    default = {"inventory": (str(aws_endpoint.ROOT / "inventories/aws"),)}
     assert aws_endpoint.command_line(default, {}) == "ansible-playbook"

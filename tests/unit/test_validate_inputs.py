@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from plugins.module_utils import tools
-from plugins.module_utils.inputs import Knowledge, Option, check_inputs
+from plugins.module_utils.inputs import OTHER_NAMES, Knowledge, Option, check_inputs
 from plugins.module_utils.kinds import check_kinds
 from plugins.module_utils.project import ROOT, knowledge, known_variables, read_variables, words_of
+from plugins.module_utils.source_inputs import START_FILE, check_release_sources
 
 TIERS = ["minimal", "basic", "full", "serverless", "microservices"]
 KNOWN = Knowledge(
@@ -150,6 +151,8 @@ def test_numbers_may_come_as_text_from_the_command_line() -> None:
         ({"network_load_balancer_ports": 80}, "is not a list of ports"),
         ({"monitoring_email": "ops"}, "is not an e-mail address"),
         ({"pipeline_repository": "https://github.com/you/cars"}, "is not a repository"),
+        ({"network_vpc_cidr": "0.0.0.0/16"}, "is kept for other things"),
+        ({"release": 1.4}, "put it in quotes"),
         ({"domain": "192.0.2.7"}, "is not a domain name"),
         ({"pipeline_repository": "cars"}, "write it like owner/name"),
         ({"pipeline_branch": "-main"}, "is not a branch"),
@@ -189,7 +192,7 @@ def test_the_projects_own_tiers_are_right() -> None:
     for tier in TIERS:
         values, sources = read_variables(ROOT, tier, load)
         plain = {name: value for name, value in values.items() if "{{" not in str(value)}
-        found = check_inputs({**plain, "tier": tier}, knowledge(ROOT, sources, TIERS, []))
+        found = check_inputs({**plain, "tier": tier}, knowledge(ROOT, sources, TIERS, {}))
         assert [str(problem) for problem in found] == []
         assert sources["layers"] == f"group_vars/tier_{tier}.yml"
 
@@ -209,6 +212,46 @@ def test_a_name_that_nothing_reads_is_refused(tmp_path: Path) -> None:
     assert lines(replace(KNOWN, given=["colour"])) == []
     (tmp_path / "after_deploy.yml").write_text("- name: Paint\n  ansible.builtin.debug:\n    msg: '{{ colour }}'\n")
     assert lines(replace(KNOWN, given=["colour"], own=words_of(tmp_path))) == []
+    # Two of the project's playbooks use such a word, which is no name of a variable there.
+    for word in ("environment", "region"):
+        told = knowledge(ROOT, {}, TIERS, {word: "x"}, {"args": ("playbooks/deploy.yml",)})
+        assert [str(each) for each in check_inputs({}, told)] == [
+            f"{word} (-e): playbooks know it by another name; write -e {OTHER_NAMES[word]}=…"
+        ]
+
+
+def test_names_of_the_users_own(tmp_path: Path) -> None:
+    def unknown(playbook: str, inventory: Path, **given: Any) -> list[str]:
+        arguments = {"args": (playbook,), "inventory": (str(inventory),)}
+        return [each.name for each in check_inputs({}, knowledge(ROOT, {}, TIERS, given, arguments))]
+
+    # One is for another's value, one for the inventory, and the last for nothing.
+    given = {"base_domain": "example.com", "my_domain": "{{ base_domain }}", "ssh_proxy_options": "", "colour": "red"}
+    assert unknown("site.yml", ROOT / "inventories/aws", **given) == ["my_domain", "colour"]
+    assert unknown(str(tmp_path / "mine.yml"), ROOT / "inventories/aws", **given) == []
+    (tmp_path / "hosts.yml").write_text("all: {vars: {paint: '{{ colour }}'}}")
+    (tmp_path / "key").write_bytes(bytes(range(256)))
+    assert unknown("site.yml", tmp_path, colour="red") == []
+
+
+def test_sources_are_looked_at_where_they_are_built(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    for name in ("package.json", "package-lock.json"):
+        (tmp_path / name).write_text(json.dumps({"scripts": {"migrate": "true"}}))
+    (tmp_path / "src").mkdir()
+    (tmp_path / START_FILE).touch()
+    values = {"layers": [], "release_backend_source": str(tmp_path), "release_frontend_source": str(tmp_path / "web")}
+
+    def found(verb: str, more: dict[str, Any] = {}, **known: Any) -> list[str]:  # noqa: B006
+        about = replace(KNOWN, verb=verb, **known)
+        return [each.name for each in check_release_sources({**values, **more}, about, ROOT)]
+
+    assert found("site") == ["release_frontend_source"]
+    assert found("deploy", {"service": "cars"}) == found("site", whole=False) == found("status") == []
+    assert found("site", {"release": "1.0.0"}) == []
+    assert found("site", {"release": "1.0.0", "release_build_named": "true"}) == ["release_frontend_source"]
+    defaults = yaml.safe_load((ROOT / "roles/release/defaults/main.yml").read_text())
+    assert defaults["release_start_file"] == START_FILE
 
 
 @pytest.mark.parametrize(
@@ -228,7 +271,7 @@ def test_a_name_that_nothing_reads_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_of_the_wrong_kind_is_refused(name: str, value: Any, expected: str | None) -> None:
-    found = [str(each) for each in check_kinds({name: value}, knowledge(ROOT, {}, TIERS, [name]))]
+    found = [str(each) for each in check_kinds({name: value}, knowledge(ROOT, {}, TIERS, {name: value}))]
     assert len(found) == (expected is not None), found
     assert not expected or found[0].endswith(expected)
 
@@ -236,7 +279,7 @@ def test_what_is_of_the_wrong_kind_is_refused(name: str, value: Any, expected: s
 def test_the_files_are_of_the_right_kinds() -> None:
     for tier in TIERS:
         values, sources = read_variables(ROOT, tier, lambda path: yaml.safe_load(Path(path).read_text()))
-        assert list(check_kinds(values, knowledge(ROOT, sources, TIERS, []))) == []
+        assert list(check_kinds(values, knowledge(ROOT, sources, TIERS, {}))) == []
 
 
 def test_versions_are_read_from_what_programs_print() -> None:
