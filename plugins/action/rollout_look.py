@@ -123,7 +123,8 @@ class ActionModule(AwsAction):
             starting = bool(launched) and waited < arguments["start"]
             refusal = below_floor(sight, batch, floor) if batch else ""
             # What was lost and has no successor yet is neither starting nor settling.
-            short = may_change(sight, batch, floor) if refusal else not sight.hosts and bool(sight.starting)
+            nobody = bool(sight.starting) and not sight.hosts and not sight.refresh
+            short = may_change(sight, batch, floor) if refusal else nobody
             if self._task.check_mode or not (settling or starting or (short and waited < arguments["patience"])):
                 return sight, f"{refusal} (waited {waited:.0f} s)" if refusal and waited >= 1 else refusal
             if time.monotonic() - said >= _LINE_SECONDS:

@@ -334,13 +334,9 @@ def _parse_network(name: str, text: Any, known: Knowledge) -> tuple[IPv4Network 
             name, where, f"{network} is too large", f"AWS takes /{LARGEST_NETWORK} to /{SMALLEST_NETWORK}"
         )
         return None, [problem]
-    if (
-        network.is_loopback
-        or network.is_link_local
-        or network.is_multicast
-        or network.subnet_of(IPv4Network("0.0.0.0/8"))
-    ):
-        # "VPC CIDR blocks", Amazon VPC User Guide.
+    # "VPC CIDR blocks", Amazon VPC User Guide.
+    this_network = network.subnet_of(IPv4Network("0.0.0.0/8"))
+    if this_network or network.is_loopback or network.is_link_local or network.is_multicast:
         problem = Problem(name, where, f"{network} is kept for other things", "choose a private one, e.g. 10.0.0.0/16")
         return None, [problem]
     if network.prefixlen > SMALLEST_NETWORK:

@@ -31,6 +31,10 @@ def test_what_people_write_is_the_variable_that_playbooks_know() -> None:
     given = {"strategy": "replace", "version": "2.0.0"}
     aws_endpoint.rename_words(given)
     assert given == {"deploy_strategy": "replace", "release": "2.0.0"}
+    # Nobody knows which of them is meant.
+    both = {"version": "2.0.0", "release": "1.0.0"}
+    aws_endpoint.rename_words(both)
+    assert both == {"version": "2.0.0", "release": "1.0.0"}
 
 
 def test_a_strategy_that_cannot_be_is_refused_before_anything_is_asked() -> None:

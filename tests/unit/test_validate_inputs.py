@@ -226,8 +226,8 @@ def test_names_of_the_users_own(tmp_path: Path) -> None:
         return [each.name for each in check_inputs({}, knowledge(ROOT, {}, TIERS, given, arguments))]
 
     # One is for another's value, one for the inventory, and the last for nothing.
-    given = {"base_domain": "example.com", "my_domain": "{{ base_domain }}", "ssh_proxy_options": "", "colour": "red"}
-    assert unknown("site.yml", ROOT / "inventories/aws", **given) == ["my_domain", "colour"]
+    given = {"where": "example.com", "domain": "cars.{{ where }}", "ssh_proxy_options": "", "colour": "red"}
+    assert unknown("site.yml", ROOT / "inventories/aws", **given) == ["colour"]
     assert unknown(str(tmp_path / "mine.yml"), ROOT / "inventories/aws", **given) == []
     (tmp_path / "hosts.yml").write_text("all: {vars: {paint: '{{ colour }}'}}")
     (tmp_path / "key").write_bytes(bytes(range(256)))

@@ -33,7 +33,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     activate.add_argument("--migrate", action="store_true", help="run the release's `npm run migrate` first")
     activate.add_argument(
-        "--drained", action="store_true", help="no requests come meanwhile: do not try it out beside the release in use"
+        "--drained",
+        action="store_true",
+        help="do not try it out beside the release in use: no requests come meanwhile, or that one is to be left",
     )
     migrate = verb(
         "migrate", "Run the migrations of an installed release, with its secrets and as its user; nothing else."
