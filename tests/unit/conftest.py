@@ -21,7 +21,9 @@ HERE = Path(__file__).parent
 CHANGING = (
     "test_discover.py",
     "test_autoscaling_maintenance_policy.py",
+    "test_ecs_blue_green.py",
     "test_ecs_services.py",
+    "test_listener_paths.py",
     "test_service_task.py",
 )
 """Tests that apply all of the lab's patches, beside those of the lab itself."""
