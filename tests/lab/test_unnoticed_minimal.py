@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import ROOT, playbook, run
-from tests.lab.fleet.test_faults import BROKEN
+from tests.lab.broken import break_backend
+from tests.lab.conftest import playbook, run
 from tests.lab.load import load
 from tests.lab.visitor import version
 
@@ -68,12 +67,7 @@ def test_nobody_notices_the_end_of_maintenance(minimal: None) -> None:
 
 @pytest.mark.parametrize("fault", UNFIT)
 def test_nobody_notices_a_bad_release(minimal: None, tmp_path: Path, fault: str) -> None:
-    file, old, new = BROKEN[fault]
-    source = tmp_path / "backend"
-    shutil.copytree(ROOT / "examples/backend", source, ignore=shutil.ignore_patterns("node_modules"))
-    text = (source / "src" / file).read_text()
-    assert old in text
-    (source / "src" / file).write_text(text.replace(old, new))
+    source = break_backend(fault, tmp_path / "backend")
     release = ("-e", f"release={fault}", "-e", "release_build_named=true", "-e", f"release_backend_source={source}")
     before = version()
     with load(f"unnoticed-minimal-{fault}") as seen:

@@ -18,17 +18,23 @@ PLAYBOOK = """
 """
 
 
+def play(book: str, account: Account, folder: Path) -> tuple[int, str]:
+    """Run a playbook for the hosts in the folder's inventory; return its exit code and what it printed."""
+    (folder / "reload.yml").write_text(book)
+    command = account.command_of(str(folder / "reload.yml"), "-i", str(folder / "hosts.ini"), "--limit", "hosts")
+    with account.begin(command) as process:
+        output, _nothing = process.communicate(timeout=120)
+        return process.returncode, output
+
+
 def test_only_a_host_that_is_no_more_is_passed_over(account: Account, tmp_path: Path) -> None:
     gone, silent = "i-00000000000000000", make_instance(account)
     # Nobody listens there.
     (tmp_path / "hosts.ini").write_text(
         f"[hosts]\n{gone}\n{silent}\n[hosts:vars]\nansible_host=127.0.0.1\nansible_port=1\n"
     )
-    (tmp_path / "reload.yml").write_text(PLAYBOOK)
-    command = account.command_of(str(tmp_path / "reload.yml"), "-i", str(tmp_path / "hosts.ini"), "--limit", "hosts")
-    with account.begin(command) as process:
-        output, _nothing = process.communicate(timeout=120)
-    assert process.returncode == 2, output
+    code, output = play(PLAYBOOK, account, tmp_path)
+    assert code == 2, output
     assert f"{silent} is running and does not answer within 2 s" in output.replace("\n", " ")
     assert f"{gone} is" not in output
     recap = dict(line.split(":", 1) for line in output.partition("PLAY RECAP")[2].splitlines() if ":" in line)
@@ -67,10 +73,7 @@ def test_a_connection_that_breaks_is_a_failure_that_the_caller_hears_of(account:
         "[hosts]\nmine\n[hosts:vars]\nansible_become=false\nansible_ssh_retries=0\n"
         f"ansible_ssh_executable={tmp_path}/ssh\nansible_python_interpreter={sys.executable}\n"
     )
-    (tmp_path / "reload.yml").write_text(CALLER)
-    command = account.command_of(str(tmp_path / "reload.yml"), "-i", str(tmp_path / "hosts.ini"), "--limit", "hosts")
-    with account.begin(command) as process:
-        output, _nothing = process.communicate(timeout=120)
-    assert process.returncode == 0, output
+    code, output = play(CALLER, account, tmp_path)
+    assert code == 0, output
     said = output.replace("\n", " ")
     assert "its caller goes on, the connection to mine broke, and it may have the former secrets" in said

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.broken import BROKEN, break_backend
 from tests.lab.conftest import BIN, ENVIRONMENT, ROOT, playbook, run
 from tests.lab.fleet.hosts import BUCKET, FLOOR, HOSTS, Capacity, Fleet
 from tests.lab.load import Load, load, rows
@@ -33,20 +33,6 @@ SHORTLY = ("-e", "deploy_watch=0")
 DRAIN_SECONDS = 10
 #: In the table, of a fault that a deployment does not notice.
 NOTHING = "—"
-
-#: Releases that are broken: file, what to replace in it and by what.
-BROKEN = {
-    "crash": ("server.js", "main().catch(", "throw new Error('out of cheese');\nmain().catch("),
-    "ill": ("api.js", "json(200, { status: 'ok'", "json(500, { status: 'ill'"),
-    "never-ready": ("server.js", "process.send?.('ready')", "await new Promise(() => {})"),
-    "leak": (
-        "server.js",
-        "process.send?.('ready')",
-        "const hoard = []; setInterval(() => hoard.push(Buffer.alloc(1e6, 1)), 200);\n"
-        "  setTimeout(() => { throw new Error('heap out of cheese'); }, 20_000);\n  process.send?.('ready')",
-    ),
-    "migration": ("migrate.js", "const applied = await migrate(database)", "throw new Error('out of cheese')"),
-}
 
 
 @dataclass(frozen=True)
@@ -182,12 +168,7 @@ def test_the_table_and_the_tests_are_about_the_same() -> None:
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_bad_release_gets_no_further_than_its_canary(fleet: Fleet, tmp_path: Path, fault: str) -> None:
-    file, old, new = BROKEN[fault]
-    source = tmp_path / "backend"
-    shutil.copytree(ROOT / "examples/backend", source, ignore=shutil.ignore_patterns("node_modules"))
-    text = (source / "src" / file).read_text()
-    assert old in text
-    (source / "src" / file).write_text(text.replace(old, new))
+    source = break_backend(fault, tmp_path / "backend")
     with trial(fault, fleet) as attempt:
         attempt.deploy("-e", "release_build_named=true", "-e", f"release_backend_source={source}")
     assert f"error: {attempt.hosts[0]} failed at " in attempt.output
