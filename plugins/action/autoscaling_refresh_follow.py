@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
@@ -21,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from plugins.module_utils.aws_wait import elapsed
+from plugins.module_utils.orphans import orphaned
 from plugins.module_utils.replacement import ACTIVE, desired_version, why, words
 
 DEPLOYING = ("Pending", "InProgress", "Baking")
@@ -66,10 +66,9 @@ class Follower:
         """
         started = since = time.monotonic()
         reported_at, reported = started, ""
-        playbook = os.getppid()
         while True:
             # A task outlives a playbook that is killed, and would roll back what somebody else has begun to follow.
-            if os.getppid() != playbook:
+            if orphaned():
                 raise AnsibleActionFail(f"The run that followed the refresh of {self._name} has ended.")
             refresh = self._describe()
             now = time.monotonic()

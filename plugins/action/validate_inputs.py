@@ -13,12 +13,9 @@ from ansible.utils.vars import load_extra_vars
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from plugins.module_utils.hooks import check_hooks
-from plugins.module_utils.inputs import CHECKED, Problem, check_inputs
-from plugins.module_utils.kinds import check_kinds
+from plugins.module_utils.all_inputs import ALL_INPUTS, HOOKS, check_all
+from plugins.module_utils.inputs import Problem
 from plugins.module_utils.project import ROOT, knowledge, read_variables
-from plugins.module_utils.source_inputs import SOURCE_INPUTS, check_release_sources
-from plugins.module_utils.verb_inputs import VERB_INPUTS, check_verb
 
 DOCUMENTATION = r"""
 module: validate_inputs
@@ -56,7 +53,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         variables = task_vars or {}
         extra = load_extra_vars(self._loader)
         values: dict[str, Any] = {}
-        for name in (*CHECKED, *VERB_INPUTS, *SOURCE_INPUTS, "hooks_directory"):
+        for name in ALL_INPUTS:
             if name in variables:
                 try:
                     values[name] = self._templar.template(variables[name])
@@ -70,18 +67,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         tier = str(values.get("tier", ""))
         written, sources = read_variables(ROOT, tier, load)
         tiers = variables["tier_names"]
-        hooks = str(values.get("hooks_directory") or "")
-        known = knowledge(ROOT, sources, tiers, extra, context.CLIARGS, hooks)
+        known = knowledge(ROOT, sources, tiers, extra, context.CLIARGS, str(values.get(HOOKS) or ""))
         if not tier:
             values.pop("tier", None)
-        found = [
-            *check_inputs(values, known),
-            *check_verb(values, known),
-            *check_kinds({**written, **extra}, known),
-            *check_release_sources(values, known, ROOT),
-        ]
-        problems = list(map(str, found))
-        problems += map(str, check_hooks(hooks, ROOT, known.where("hooks_directory"), load))
+        problems = list(map(str, check_all(values, {**written, **extra}, known, load)))
         if arguments["need_tier"] and not tier:
             name = f"{values.get('app_name')}-{values.get('deploy_env')}"
             choice = " or ".join(f"-e tier={each}" for each in known.tiers)

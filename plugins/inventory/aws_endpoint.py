@@ -21,12 +21,8 @@ from ansible.utils.vars import load_extra_vars
 
 # Ansible finds a controller plugin by its path and gives it no way to import its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from plugins.module_utils.hooks import check_hooks
-from plugins.module_utils.inputs import CHECKED, check_inputs
-from plugins.module_utils.kinds import check_kinds
+from plugins.module_utils.all_inputs import ALL_INPUTS, HOOKS, check_all
 from plugins.module_utils.project import COMMAND, ROOT, knowledge, read_variables
-from plugins.module_utils.source_inputs import SOURCE_INPUTS, check_release_sources
-from plugins.module_utils.verb_inputs import VERB_INPUTS, check_verb
 
 if TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
@@ -233,22 +229,15 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         values, sources = read_variables(ROOT, tier if tier in tiers else "", load)
         templar = Templar(loader=loader, variables={**values, **extra})
         known: dict[str, Any] = {}
-        for name in (*CHECKED, *VERB_INPUTS, *SOURCE_INPUTS, "hooks_directory"):
+        for name in ALL_INPUTS:
             if name in extra or name in values:
                 try:
                     known[name] = templar.template(extra.get(name, values.get(name)))
                 except AnsibleError:
                     # Depends on what only the run will know (the deployed tier): preflight checks it then.
                     continue
-        hooks = str(known.get("hooks_directory") or "")
-        about = knowledge(ROOT, sources, tiers, extra, context.CLIARGS, hooks)
-        problems = [
-            *check_inputs(known, about),
-            *check_verb(known, about),
-            *check_kinds({**values, **extra}, about),
-            *check_release_sources(known, about, ROOT),
-            *check_hooks(hooks, ROOT, about.where("hooks_directory"), load),
-        ]
+        about = knowledge(ROOT, sources, tiers, extra, context.CLIARGS, str(known.get(HOOKS) or ""))
+        problems = list(check_all(known, {**values, **extra}, about, load))
         if problems:
             self._refuse(*map(str, problems))
         return known

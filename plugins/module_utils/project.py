@@ -138,7 +138,9 @@ def knowledge(
     own: Collection[str] | None = None
     # A playbook of the user's own, with all that it includes, may read what it likes.
     if ours and not set(variables).issuperset(given):
-        folders = [root / "group_vars", *(root / Path(folder).expanduser() for folder in [hooks] if folder)]
+        folders = [root / "group_vars"]
+        if hooks:
+            folders.append(root / Path(hooks).expanduser())
         inventories = [Path(source) for source in arguments.get("inventory") or () if "," not in str(source)]
         own = words_of(*folders, *inventories, text=" ".join(map(str, given.values())))
     return Knowledge(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from plugins.module_utils.aws_session import aws_session
+from plugins.module_utils.orphans import orphaned
 from plugins.module_utils.rollout import ABSENT, OUT, REFRESHING, Sight, Target
 
 POLL_SECONDS = 1.0
@@ -153,7 +152,7 @@ class Traffic:
                 looked = time.monotonic()
                 gone = self.gone(waiting, doubtful)
                 wanted = [name for name in wanted if name not in gone]
-            if _orphaned():
+            if orphaned():
                 # The next run puts back what this one takes out.
                 raise OrphanError("the run that asked for it is gone")
             if wanted:
@@ -232,12 +231,6 @@ class Traffic:
             or (item["InstanceId"] in doubtful and item["HealthStatus"].upper() == "UNHEALTHY")
         }
         return [name for name in asked if name not in alive or name in leaving]
-
-
-def _orphaned() -> bool:
-    """Whether Ansible, whose workers go on when it is killed, is gone."""
-    parent = multiprocessing.parent_process()
-    return parent is not None and parent.pid != os.getppid()
 
 
 def _late(waiting: Iterable[str], seconds: float, timeout: float, doubtful: Collection[str]) -> list[str]:

@@ -401,17 +401,22 @@ def test_a_rollback_that_does_not_end_is_told(group: Group, follow: Run) -> None
 
 
 ORPHAN = """
-import os
+import multiprocessing
 from types import SimpleNamespace
 from plugins.action import autoscaling_refresh_follow as action
 
 refresh = {"InstanceRefreshes": [{"Status": "RollbackInProgress"}]}
 api = SimpleNamespace(describe_instance_refreshes=lambda **_: refresh)
 arguments = {"name": "a", "instance_refresh_id": "b", "timeout": 40, "poll_seconds": 0.1, "report_seconds": 600}
-if os.fork() == 0:
+
+def follow():
     print("follows", flush=True)
     action.Follower(api, None, arguments).follow()
-os.wait()
+
+# As Ansible starts its workers.
+task = multiprocessing.get_context("fork").Process(target=follow)
+task.start()
+task.join()
 """
 
 
